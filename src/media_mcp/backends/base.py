@@ -1,0 +1,79 @@
+"""The port: what a place that runs jobs must offer. A backend never knows the queue that drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ..catalog.model import Model
+from ..job import JSON, Asset, Quote, Result, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a running job tells: a step (`step` of `total`), a log line, or a remote id to keep.
+
+    A `remote` report must be awaited before the backend waits on anything else: once it returns,
+    `message` (the remote request id) is on disk, and a restart re-attaches instead of paying twice.
+    """
+
+    kind: Literal["progress", "log", "remote"]
+    step: int | None = None
+    total: int | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt at one job.
+
+    `arguments` are validated and hold every default; media arguments hold `media://` URIs, and
+    `inputs` maps each such URI to its checked asset. Outputs go into `folder`, which is empty,
+    belongs to this attempt alone and is removed afterwards.
+    """
+
+    job_id: str
+    attempt: int
+    model: Model
+    route: Route
+    arguments: Mapping[str, JSON]
+    seed: int
+    folder: Path
+    report: Callable[[Report], Awaitable[None]]
+    inputs: Mapping[str, Asset] = field(default_factory=dict)
+    remote_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a backend can run jobs now; if not, `reason` says why and `fix` what mends it."""
+
+    ready: bool
+    reason: str = ""
+    fix: str = ""
+
+
+class Backend(Protocol):
+    """A place where jobs run.
+
+    `run` is cancelled by cancelling the task that awaits it: it must stop the work (a denoising
+    step at most later), then let the cancellation through. It raises `errors.BackendFailed` (with
+    `retryable`) or another `errors.MediaError`; any other exception is a bug of the backend.
+    `concurrency` is how many jobs it takes at once; `warm` names the model ids that are loaded, so
+    that the dispatcher can serve those first.
+    """
+
+    name: str
+    concurrency: int
+
+    async def readiness(self) -> Readiness: ...
+
+    def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote: ...
+
+    async def run(self, run: Run) -> Result: ...
+
+    def warm(self) -> frozenset[str]: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,133 @@
+"""Every error media-mcp raises on purpose, by who caused it and who can mend it.
+
+MediaError                  the root; nothing else is caught at a door
+├── BadInput                the caller: change the call and try again
+│   ├── InvalidArguments    an argument is missing, unknown, of the wrong type or out of range
+│   ├── NotFound            no such model, tool, job, asset or task (or not yours)
+│   └── BadMedia            an input cannot be read, is too big, of the wrong type or out of bounds
+├── Refused                 the rules: policy, budget, licence or consent says no
+├── NotConfigured           the operator: something must be installed, set or freed first
+│   ├── MissingExtra        a Python package is absent; the message holds the pip command
+│   ├── BadSettings         media-mcp.toml, the environment or a flag holds a bad value
+│   ├── BadCard             a model card is wrong; the message holds file and line
+│   └── PortTaken           another process listens on the port
+├── BackendFailed           the place that ran the job; `retryable` says whether to try again
+│   ├── WorkerDied          the worker process crashed or hung; retryable
+│   ├── OutOfMemory         the device or the host is full
+│   └── BadOutput           it answered, but with nothing usable
+└── StorageFailed           the disk is full, read-only or the database is locked
+
+Every error carries what is wrong (`message`), what to do next (`hint`) and a stable `code` for
+programs. None of them may hold a secret or a traceback: they are shown to agents word by word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class MediaError(Exception):
+    """One sentence on what is wrong and one on what to do next."""
+
+    code = "error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class BadInput(MediaError):
+    code = "bad_input"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of one argument: where it is (`prompt`, `images[2]`) and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class InvalidArguments(BadInput):
+    code = "invalid_arguments"
+
+    def __init__(self, problems: Sequence[Problem], hint: str = "") -> None:
+        super().__init__(" ".join(f"{p.field}: {p.message}" for p in problems), hint)
+        self.problems = tuple(problems)
+
+
+class NotFound(BadInput):
+    code = "not_found"
+
+
+class BadMedia(BadInput):
+    code = "bad_media"
+
+
+class Refused(MediaError):
+    code = "refused"
+
+
+class NotConfigured(MediaError):
+    code = "not_configured"
+
+
+class MissingExtra(NotConfigured):
+    code = "missing_extra"
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"This needs the Python package {package}, which is not installed.",
+            f'Run: pip install "media-mcp[{extra}]"',
+        )
+
+
+class BadSettings(NotConfigured):
+    code = "bad_settings"
+
+
+class BadCard(NotConfigured):
+    code = "bad_card"
+
+
+class PortTaken(NotConfigured):
+    code = "port_taken"
+
+
+class BackendFailed(MediaError):
+    code = "backend_failed"
+
+    def __init__(self, message: str, hint: str = "", *, retryable: bool = False) -> None:
+        super().__init__(message, hint)
+        self.retryable = retryable
+
+
+class WorkerDied(BackendFailed):
+    code = "worker_died"
+
+    def __init__(self, message: str, hint: str = "", *, retryable: bool = True) -> None:
+        super().__init__(message, hint, retryable=retryable)
+
+
+class OutOfMemory(BackendFailed):
+    code = "out_of_memory"
+
+
+class BadOutput(BackendFailed):
+    code = "bad_output"
+
+
+class StorageFailed(MediaError):
+    code = "storage_failed"
+
+
+def did_you_mean(wrong: str, known: Sequence[str], limit: int = 3) -> str:
+    """Return `"Did you mean a, b?"` for the nearest names, or an empty string."""
+    near = get_close_matches(wrong, known, n=limit, cutoff=0.5)
+    return f"Did you mean {', '.join(near)}?" if near else ""

@@ -1,0 +1,175 @@
+"""The words everyone shares, as value objects. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+JSON = Any  # what json.loads returns
+Arguments = Mapping[str, JSON]
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def terminal(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class MediaKind(StrEnum):
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    TEXT = "text"
+    MODEL3D = "model3d"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `owner` keeps one caller's jobs and assets from another's."""
+
+    owner: str = "local"
+    project: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one `unit` costs in US dollars (0 for a machine of one's own), and how sure we are."""
+
+    amount: float
+    unit: str
+    certainty: Literal["exact", "listed", "estimated", "unknown"] = "listed"
+    as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to run a model: the backend's name and whatever that backend needs (`spec`)."""
+
+    backend: str
+    spec: Mapping[str, JSON] = field(default_factory=dict)
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a job would cost (US dollars) and take (seconds) on one route, before it runs.
+
+    `None` means unknown and is said, never guessed. `ready` is false, with a reason that names the
+    next step, when the route cannot run now.
+    """
+
+    backend: str
+    low: float | None
+    high: float | None
+    seconds: float | None = None
+    ready: bool = True
+    reason: str = ""
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """Stored media. `uri` is `media://<sha256>.<ext>`; sizes in bytes, pixels and seconds."""
+
+    uri: str
+    path: Path
+    kind: MediaKind
+    mime_type: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    role: str = ""
+
+    @property
+    def sha256(self) -> str:
+        return self.uri.removeprefix("media://").partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file a backend made, before the media room has looked at it."""
+
+    path: Path
+    role: str
+    mime_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a backend hands back. `facts` goes to the caller as it is (seed, timings, text)."""
+
+    outputs: tuple[Output, ...]
+    facts: Mapping[str, JSON] = field(default_factory=dict)
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job; `seq` grows by one within it. `at` is Unix seconds."""
+
+    job_id: str
+    seq: int
+    at: float
+    kind: Literal["state", "progress", "log", "remote"]
+    step: int | None = None
+    total: int | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job ended badly, in the words of `errors`, kept in its row."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One invocation of a model. The row in the store is the truth; this is a reading of it."""
+
+    id: str
+    model: str
+    state: JobState
+    caller: Caller
+    arguments: Arguments
+    route: Route
+    seed: int | None
+    door: str
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    attempt: int = 0
+    priority: int = 0
+    step: int | None = None
+    total: int | None = None
+    message: str = ""
+    why_route: str = ""
+    remote_id: str | None = None
+    assets: tuple[Asset, ...] = ()
+    facts: Mapping[str, JSON] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
+    cost: float | None = None
+    quoted: float | None = None
+    failure: Failure | None = None
+    parents: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall seconds from the first start to the end, once both are known."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return self.ended_at - self.started_at
