@@ -129,5 +129,5 @@ class StorageFailed(MediaError):
 
 def did_you_mean(wrong: str, known: Sequence[str], limit: int = 3) -> str:
     """Return `"Did you mean a, b?"` for the nearest names, or an empty string."""
-    near = get_close_matches(wrong, known, n=limit, cutoff=0.5)
+    near = get_close_matches(wrong, dict.fromkeys(known), n=limit, cutoff=0.5)
     return f"Did you mean {', '.join(near)}?" if near else ""

@@ -14,7 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from .errors import BadSettings
+from media_mcp.errors import BadSettings
 
 FILE_NAME = "media-mcp.toml"
 
@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         description="Seconds that a tool call waits before it answers with the job's id.",
+    )
+    confirm_above: float | None = Field(
+        default=None,
+        ge=0,
+        description="Ask before a job that may cost more than this many US dollars; unset: never.",
     )
     roots: list[Path] = Field(
         default_factory=list,

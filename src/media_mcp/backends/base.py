@@ -1,4 +1,4 @@
-"""The port: what a place that runs jobs must offer. A backend never knows the queue that drives it."""
+"""The port: what a place that runs jobs offers. A backend never knows the queue that drives it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ..catalog.model import Model
-from ..job import JSON, Asset, Quote, Result, Route
+from media_mcp.catalog.model import Model
+from media_mcp.job import JSON, Asset, Quote, Result, Route
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
-"""Finds backends by name through entry points, so that a third party ships one with no edit here."""
+"""Finds backends by name through entry points: a third party ships one with no edit here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 
-from ..errors import NotConfigured, did_you_mean
-from ..settings import Settings
-from .base import Backend
+from media_mcp.backends.base import Backend
+from media_mcp.errors import NotConfigured, did_you_mean
+from media_mcp.settings import Settings
 
 GROUP = "media_mcp.backends"
 Create = Callable[[Settings], Backend]

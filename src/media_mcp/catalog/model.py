@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ..job import JSON, MediaKind, Route
+from media_mcp.job import JSON, MediaKind, Route
 
 TOOL_NAME = re.compile(r"^[a-z][a-z0-9_]{0,44}$")
 ParamType = Literal["string", "integer", "number", "boolean", "array", "object"]
@@ -52,9 +52,9 @@ class Example:
     arguments: Mapping[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """An entry of the catalog."""
+    """An entry of the catalog; compared by identity, so that it can key a cache."""
 
     id: str
     tool: str
@@ -69,7 +69,6 @@ class Model:
     search_hint: str = ""
     featured: bool = False
     examples: tuple[Example, ...] = ()
-    limits: str = ""
     source: str = ""
 
     def param(self, name: str) -> Param | None:

@@ -1,0 +1,32 @@
+"""The media room: assets, what their bytes say, previews, checks, and safe reading of inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .names import name_for
+
+if TYPE_CHECKING:
+    from .check import check_output
+    from .facts import Facts
+    from .inputs import Inputs
+    from .probe import probe
+    from .store import MediaStore
+
+__all__ = ["Facts", "Inputs", "MediaStore", "check_output", "name_for", "probe"]
+
+_HOMES = {
+    "Facts": "facts",
+    "Inputs": "inputs",
+    "MediaStore": "store",
+    "check_output": "check",
+    "probe": "probe",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,23 @@
+"""The pipelines a worker can run, by the word that a card's `pipeline` holds; loaded when used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from ...errors import NotConfigured, did_you_mean
+from ..work import Pipeline
+
+PIPELINES: Mapping[str, str] = {"diffusers": "media_mcp.worker.pipelines.diffusers:run"}
+
+
+def find_pipeline(name: str) -> Pipeline:
+    """Return the pipeline called `name`. Raises `NotConfigured` with the known names."""
+    place = PIPELINES.get(name)
+    if place is None:
+        known = sorted(PIPELINES)
+        hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
+        raise NotConfigured(f"The card's pipeline {name!r} is none that this worker has.", hint)
+    module, _, function = place.partition(":")
+    pipeline: Pipeline = getattr(import_module(module), function)
+    return pipeline

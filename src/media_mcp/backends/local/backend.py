@@ -1,0 +1,200 @@
+"""The local backend: one worker, one job at a time, started when first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import anyio
+
+from ...catalog.model import Model
+from ...errors import BackendFailed, MissingExtra, NotConfigured
+from ...job import JSON, Quote, Result, Route
+from ...settings import Settings
+from ...worker import protocol
+from ..base import Readiness, Report, Run
+from .installed import Installation
+from .process import WorkerProcess
+from .wire import to_error, to_result, to_wire
+
+NAME = "local"
+CANCEL_SECONDS = 20.0
+
+
+def create(settings: Settings) -> Local:
+    """Make the backend; nothing starts before the first job."""
+    return Local(
+        worker_python=settings.worker_python,
+        device=settings.device,
+        hang_seconds=settings.worker_hang_seconds,
+        idle_seconds=settings.worker_idle_seconds,
+    )
+
+
+@dataclass(slots=True)
+class Timing:
+    """How long a model's jobs took here so far."""
+
+    runs: int = 0
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.runs += 1
+        self.seconds += seconds
+
+    @property
+    def mean(self) -> float | None:
+        return self.seconds / self.runs if self.runs else None
+
+
+class Local:
+    """Runs pipelines in a worker process on this machine's device.
+
+    A worker silent for `hang_seconds` is ended; one idle for `idle_seconds` is let go (0: never);
+    one that does not stop within `cancel_seconds` of a cancellation is ended.
+    """
+
+    name = NAME
+    concurrency = 1
+
+    def __init__(
+        self,
+        *,
+        worker_python: str = "",
+        device: str = "auto",
+        hang_seconds: float = 60.0,
+        idle_seconds: float = 900.0,
+        cancel_seconds: float = CANCEL_SECONDS,
+    ) -> None:
+        self._installation = Installation(worker_python)
+        self._device = device
+        self._hang_seconds = hang_seconds
+        self._idle_seconds = idle_seconds
+        self._cancel_seconds = cancel_seconds
+        self._turn = anyio.Lock()
+        self._worker: WorkerProcess | None = None
+        self._letting_go: asyncio.Task[None] | None = None
+        self._timings: dict[str, Timing] = {}
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process id of the worker that lives, if one does."""
+        return self._worker.pid if self._worker and self._worker.alive else None
+
+    async def readiness(self) -> Readiness:
+        return await self._installation.readiness(dict(os.environ))
+
+    def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote:
+        told = self._installation.told()
+        timing = self._timings.get(model.id, Timing())
+        return Quote(
+            self.name,
+            low=0.0,
+            high=0.0,
+            seconds=timing.mean,
+            ready=told.ready,
+            reason=f"{told.reason} {told.fix}".strip(),
+            basis=f"This machine, free; the mean of {timing.runs} runs since the server started.",
+        )
+
+    def warm(self) -> frozenset[str]:
+        return self._worker.resident if self._worker else frozenset()
+
+    async def run(self, run: Run) -> Result:
+        async with self._turn:
+            self._stay()
+            try:
+                worker = await self._ready_worker()
+                started = perf_counter()
+                result = await self._attend(worker, run)
+            finally:
+                self._let_go_later()
+        self._timings.setdefault(run.model.id, Timing()).add(perf_counter() - started)
+        return result
+
+    async def aclose(self) -> None:
+        self._stay()
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.close()
+
+    async def _ready_worker(self) -> WorkerProcess:
+        """Return the worker, a fresh one if there is none. Raises `NotConfigured`, `WorkerDied`."""
+        if self._worker is not None and self._worker.alive:
+            return self._worker
+        told = await self.readiness()
+        if missing := self._installation.missing():
+            raise _missing(missing, told)
+        if not told.ready:
+            raise NotConfigured(told.reason, told.fix)
+        self._worker = await WorkerProcess.start(
+            self._installation.python,
+            self._installation.environment(dict(os.environ)),
+            self._device,
+            self._hang_seconds,
+        )
+        return self._worker
+
+    async def _attend(self, worker: WorkerProcess, run: Run) -> Result:
+        worker.listen()
+        try:
+            await worker.send(to_wire(run))
+            return await self._follow(worker, run)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._stop(worker, run.job_id)
+            raise
+        finally:
+            worker.ignore()
+
+    async def _follow(self, worker: WorkerProcess, run: Run) -> Result:
+        """Pass on what the worker tells of this job until it ends."""
+        while True:
+            match await worker.receive():
+                case protocol.Progress(run.job_id, step, total):
+                    await run.report(Report("progress", step, total))
+                case protocol.Log(run.job_id, message):
+                    await run.report(Report("log", message=message))
+                case protocol.Done(run.job_id) as done:
+                    return to_result(done, run.folder)
+                case protocol.Failed(run.job_id) as failed:
+                    raise to_error(failed)
+
+    async def _stop(self, worker: WorkerProcess, job_id: str) -> None:
+        """Cancel the job in the worker; end a worker whose step does not end in time."""
+        await worker.send(protocol.Cancel(job_id))
+        try:
+            async with asyncio.timeout(self._cancel_seconds):
+                while not _ends(await worker.receive(), job_id):
+                    pass
+        except (TimeoutError, BackendFailed):
+            await worker.kill()
+
+    def _let_go_later(self) -> None:
+        if self._idle_seconds and self._worker is not None:
+            self._letting_go = asyncio.create_task(self._let_go(self._worker))
+
+    async def _let_go(self, worker: WorkerProcess) -> None:
+        await asyncio.sleep(self._idle_seconds)
+        async with self._turn:
+            self._letting_go = None
+            if self._worker is worker:
+                await self.aclose()
+
+    def _stay(self) -> None:
+        if self._letting_go is not None:
+            self._letting_go.cancel()
+            self._letting_go = None
+
+
+def _missing(missing: tuple[str, ...], told: Readiness) -> NotConfigured:
+    error = MissingExtra(missing[0], "local")
+    error.message, error.hint = told.reason, told.fix
+    return error
+
+
+def _ends(message: protocol.FromWorker, job_id: str) -> bool:
+    return isinstance(message, protocol.Done | protocol.Failed) and message.job_id == job_id

@@ -1,0 +1,66 @@
+"""Between the port's words and the worker's: runs go out, results and errors come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ...errors import BackendFailed, BadOutput, InvalidArguments, MediaError, Problem
+from ...job import Output, Result
+from ...worker import protocol
+from ..base import Run
+
+
+def to_wire(run: Run) -> protocol.Run:
+    """Say `run` in the worker's words."""
+    spec = run.route.spec
+    return protocol.Run(
+        job_id=run.job_id,
+        attempt=run.attempt,
+        model=run.model.id,
+        pipeline=str(spec.get("pipeline", "")),
+        spec=dict(spec),
+        arguments=dict(run.arguments),
+        seed=run.seed,
+        folder=str(run.folder.resolve()),
+        roles=tuple(output.role for output in run.model.outputs),
+        inputs={uri: str(asset.path) for uri, asset in run.inputs.items()},
+    )
+
+
+def to_result(done: protocol.Done, folder: Path) -> Result:
+    """Read what the worker made. Raises `BadOutput` for a file that is absent or elsewhere."""
+    outputs = tuple(_output(made, folder.resolve()) for made in done.outputs)
+    return Result(outputs, dict(done.facts), cost=0.0)
+
+
+def _output(made: protocol.Made, folder: Path) -> Output:
+    path = (folder / made.path).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise BadOutput(
+            f"The worker named {made.path!r} as an output, which is no file in the job's folder.",
+            "This is a fault of the pipeline: report it.",
+        )
+    return Output(path, made.role, made.mime_type)
+
+
+def to_error(failed: protocol.Failed) -> MediaError:
+    """Make the error that the worker met; a code we do not know becomes `BackendFailed`."""
+    kind = _by_code().get(failed.code, BackendFailed)
+    error = kind.__new__(kind)  # the words are made already, and constructors differ
+    MediaError.__init__(error, failed.message, failed.hint)
+    if isinstance(error, BackendFailed):
+        error.retryable = failed.retryable
+    if isinstance(error, InvalidArguments):
+        error.problems = (Problem("", failed.message),)
+    return error
+
+
+def _by_code() -> Mapping[str, type[MediaError]]:
+    return {kind.code: kind for kind in _family(MediaError)}
+
+
+def _family(kind: type[MediaError]) -> Iterator[type[MediaError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)

@@ -1,0 +1,124 @@
+"""Fetches an input over http(s), from addresses that may be reached and no others."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import anyio
+import httpx2
+from anyio import to_thread
+
+from ..errors import BadMedia
+from .addresses import may_reach
+from .names import redact
+from .shelf import CHUNK, Intake, too_big
+
+Resolver = Callable[[str, int], Awaitable[list[str]]]
+MAX_REDIRECTS = 5
+MAX_ADDRESSES = 4  # of one host that are tried
+TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
+HEADERS = {"User-Agent": "media-mcp", "Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+async def look_up(host: str, port: int) -> list[str]:
+    """Return the addresses of `host`. Raises `OSError` or `UnicodeError` where it has none."""
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class CheckedTransport(httpx2.AsyncHTTPTransport):
+    """Connects to the very address that was checked: each request, so each redirect, anew."""
+
+    def __init__(self, resolver: Resolver, *, allow_private: bool) -> None:
+        super().__init__()
+        self._resolver = resolver
+        self._allow_private = allow_private
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        failure: httpx2.TransportError | None = None
+        for address in (await self._addresses(request.url))[:MAX_ADDRESSES]:
+            try:
+                return await super().handle_async_request(_pinned(request, address))
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+                failure = error
+        raise failure or httpx2.ConnectError("no address")
+
+    async def _addresses(self, url: httpx2.URL) -> list[str]:
+        """Return every address of the host of `url`; all of them must be allowed."""
+        port = url.port or (443 if url.scheme == "https" else 80)
+        try:
+            addresses = await self._resolver(url.host, port)
+        except (OSError, UnicodeError):
+            raise BadMedia(f"The host {url.host} is not known.", "Correct the URL.") from None
+        if not all(may_reach(a, allow_private=self._allow_private) for a in addresses):
+            raise BadMedia(
+                f"{url.host} is not a public address; inputs are not fetched from there.",
+                "Pass a file instead, or set allow_private_urls for private networks.",
+            )
+        return addresses
+
+
+def _pinned(request: httpx2.Request, address: str) -> httpx2.Request:
+    """Return `request` sent to `address`, with the Host header and the TLS name it had."""
+    name = request.url.raw_host.decode("ascii")
+    return httpx2.Request(
+        request.method,
+        request.url.copy_with(host=address.partition("%")[0]),
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "sni_hostname": name},
+    )
+
+
+async def fetch(
+    url: str, intake: Intake, *, limit: int, allow_private: bool, resolver: Resolver, seconds: float
+) -> None:
+    """Write the body of `url` into `intake`. Raises `BadMedia`; no secret of the URL is shown."""
+    shown = redact(url)
+    client = httpx2.AsyncClient(
+        transport=CheckedTransport(resolver, allow_private=allow_private),
+        timeout=TIMEOUT,
+        headers=HEADERS,
+        trust_env=False,
+        follow_redirects=True,
+        max_redirects=MAX_REDIRECTS,
+    )
+    async with _in_words(shown, seconds), client, client.stream("GET", url) as response:
+        _check(response, shown, limit)
+        async for chunk in response.aiter_raw(CHUNK):
+            await to_thread.run_sync(intake.write, chunk)
+
+
+def _check(response: httpx2.Response, shown: str, limit: int) -> None:
+    """Refuse an answer by its headers."""
+    if response.status_code != HTTPStatus.OK:
+        status = f"{response.status_code} {response.reason_phrase}".strip()
+        raise BadMedia(f"{shown} answered {status}.", "See that the URL opens without a login.")
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) > limit:
+        raise too_big(limit)
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise BadMedia(
+            f"{shown} answered with compressed bytes, which were not asked for.",
+            "Download the file and pass its path.",
+        )
+
+
+@asynccontextmanager
+async def _in_words(shown: str, seconds: float) -> AsyncIterator[None]:
+    """Bound the time of a fetch and put what goes wrong into words."""
+    again = "Try again, or download the file and pass its path."
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except (TimeoutError, httpx2.TimeoutException):
+        raise BadMedia(f"{shown} took too long (at most {seconds:g} s).", again) from None
+    except httpx2.TooManyRedirects:
+        raise BadMedia(f"{shown} redirects more than {MAX_REDIRECTS} times.", again) from None
+    except httpx2.UnsupportedProtocol:
+        raise BadMedia(f"{shown} leads away from http and https.", again) from None
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise BadMedia(f"{shown} cannot be fetched ({type(error).__name__}).", again) from None

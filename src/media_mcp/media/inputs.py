@@ -1,0 +1,183 @@
+"""Turns what a caller points at - a path, an asset, a URL, a data URI - into a checked asset."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from anyio import to_thread
+
+from ..errors import BadMedia
+from ..job import Asset, MediaKind
+from .facts import READABLE
+from .files import open_input
+from .names import redact
+from .shelf import CHUNK, Intake, too_big
+from .store import MediaStore
+
+if TYPE_CHECKING:
+    from .fetch import Resolver
+
+Fill = Callable[[Intake], Awaitable[None]]
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+ACCEPTED = "Pass a path, a media:// URI, an http(s) URL or a data: URI."
+WORDS = {
+    MediaKind.IMAGE: "an image",
+    MediaKind.VIDEO: "a video",
+    MediaKind.AUDIO: "audio",
+    MediaKind.TEXT: "text",
+    MediaKind.MODEL3D: "a 3D model",
+    MediaKind.FILE: "a file of unknown kind",
+}
+
+
+class Inputs:
+    """Resolves media arguments within bounds: `roots` for paths, `max_bytes` for all of them.
+
+    `allow_private` lets URLs lead to private networks. `resolver` finds the addresses of a host
+    and `seconds` bounds a download.
+    """
+
+    def __init__(
+        self,
+        store: MediaStore,
+        *,
+        roots: Sequence[Path],
+        max_bytes: int,
+        allow_private: bool,
+        resolver: Resolver | None = None,
+        seconds: float = 120.0,
+    ) -> None:
+        self._store = store
+        self._roots = tuple(roots)
+        self._max_bytes = max_bytes
+        self._allow_private = allow_private
+        self._resolver = resolver
+        self._seconds = seconds
+
+    async def resolve(
+        self, value: str, *, kind: MediaKind | None, roots: Sequence[Path] = ()
+    ) -> Asset:
+        """Return the asset that `value` points at, of the wanted `kind` (None or FILE: any).
+
+        Paths may lie under `roots` (the client's), too. Raises `BadMedia`, `NotFound` for an
+        unknown `media://` URI and `StorageFailed`.
+        """
+        match = SCHEME.match(value)
+        scheme = match.group(1).lower() if match else ""
+        if value[:5].lower() == "data:":
+            return await self._data(value, kind)
+        if scheme == "media":
+            asset = await self._store.get(value)
+            _check_kind(asset.path.name, asset.kind, asset.mime_type, kind)
+            return asset
+        if scheme in ("http", "https"):
+            return await self._url(value, kind)
+        if scheme and scheme != "file":
+            raise BadMedia(f"Inputs cannot be read from {scheme}:// addresses.", ACCEPTED)
+        return await self._file(_local(value) if scheme else value, kind, (*self._roots, *roots))
+
+    async def _data(self, value: str, kind: MediaKind | None) -> Asset:
+        data = await to_thread.run_sync(_decode, value, self._max_bytes)
+
+        async def fill(intake: Intake) -> None:
+            await to_thread.run_sync(intake.write, data)
+
+        return await self._take(fill, kind, "data", "data: URI")
+
+    async def _url(self, url: str, kind: MediaKind | None) -> Asset:
+        from .fetch import fetch, look_up
+
+        async def fill(intake: Intake) -> None:
+            await fetch(
+                url,
+                intake,
+                limit=self._max_bytes,
+                allow_private=self._allow_private,
+                resolver=self._resolver or look_up,
+                seconds=self._seconds,
+            )
+
+        shown = redact(url)
+        return await self._take(fill, kind, PurePosixPath(urlsplit(shown).path).name, shown)
+
+    async def _file(self, value: str, kind: MediaKind | None, roots: Sequence[Path]) -> Asset:
+        if not value.strip():
+            raise BadMedia("The input is empty.", ACCEPTED)
+
+        def copy(intake: Intake) -> None:
+            with open_input(
+                value, roots, limit=self._max_bytes, also=self._store.is_own_file
+            ) as file:
+                for chunk in _chunks(file):
+                    intake.write(chunk)
+
+        async def fill(intake: Intake) -> None:
+            await to_thread.run_sync(copy, intake)
+
+        return await self._take(fill, kind, Path(value).name, value)
+
+    async def _take(self, fill: Fill, kind: MediaKind | None, name: str, source: str) -> Asset:
+        """Bring the bytes in, look at them, and make an asset of what is wanted."""
+        with await self._store.intake(self._max_bytes) as intake:
+            await fill(intake)
+            staged = await to_thread.run_sync(intake.finish)
+        facts = await self._store.examine(staged)
+        try:
+            _check_kind(name, facts.kind, facts.mime_type, kind)
+        except BadMedia:
+            staged.discard()
+            raise
+        stem = name.rpartition(".")[0] or name
+        provenance = {"source": source}
+        return await self._store.admit(
+            staged, facts, role="input", name=stem, provenance=provenance
+        )
+
+
+def _check_kind(name: str, found: MediaKind, mime_type: str, wanted: MediaKind | None) -> None:
+    """Raise `BadMedia` unless `found` is what is `wanted`."""
+    drawing = wanted is MediaKind.IMAGE and mime_type == "image/svg+xml"
+    if wanted in (None, MediaKind.FILE) or (found is wanted and not drawing):
+        return
+    shown, what = name[:80] or "The input", "an SVG drawing" if drawing else WORDS[found]
+    raise BadMedia(
+        f"{shown} is {what} ({mime_type}); {WORDS[wanted]} is wanted.",
+        f"Pass {READABLE[wanted]}.",
+    )
+
+
+def _local(uri: str) -> str:
+    """Return the path of a `file://` URI. Raises `BadMedia` where it names another machine."""
+    host, _, path = uri[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise BadMedia(f"{uri[:200]} names a file of another machine.", ACCEPTED)
+    return unquote(f"/{path}")
+
+
+def _decode(uri: str, limit: int) -> bytes:
+    """Return the bytes of a `data:` URI. Raises `BadMedia`."""
+    head, comma, payload = uri.partition(",")
+    if not comma:
+        raise BadMedia("The data: URI has no comma before its data.", "Write data:<type>;base64,…")
+    if len(payload) > 4 * limit:
+        raise too_big(limit)
+    data = unquote_to_bytes(payload)
+    if not head.lower().endswith(";base64"):
+        return data
+    try:
+        return base64.b64decode(b"".join(data.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadMedia(
+            "The data: URI does not hold valid base64.", "Encode the file's bytes again."
+        ) from None
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK):
+        yield chunk

@@ -1,0 +1,30 @@
+"""Names that are safe to use for files, and URLs that are safe to show."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import urlsplit
+
+MAX_NAME = 48
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)")
+
+
+def name_for(text: str) -> str:
+    """Return a slug of `text` for a file name: a-z, 0-9 and dashes, 1 to 48 characters."""
+    plain = unicodedata.normalize("NFKD", text[:1000]).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:MAX_NAME].rstrip("-")
+    if not slug or RESERVED.fullmatch(slug):
+        return f"media-{slug}".rstrip("-")
+    return slug
+
+
+def redact(url: str) -> str:
+    """Return `url` without what may hold a secret: user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "the URL"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path}"

@@ -1,0 +1,90 @@
+"""Reads images through Pillow, within bounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..job import MediaKind
+from .facts import MAX_FRAMES, MAX_PIXELS, PATIENCE, Facts, broken, check_pixels, too_much
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+EXTENSIONS = {
+    "PNG": "png",
+    "JPEG": "jpg",
+    "WEBP": "webp",
+    "GIF": "gif",
+    "BMP": "bmp",
+    "TIFF": "tiff",
+    "AVIF": "avif",
+}
+ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
+
+
+@contextmanager
+def open_picture(path: Path, name: str) -> Iterator[Image]:
+    """Open an image of the format `name`, not yet decoded. Raises `BadMedia`.
+
+    What goes wrong while the caller decodes it is put into words, too.
+    """
+    from PIL import Image as pillow
+    from PIL import UnidentifiedImageError
+
+    try:
+        with pillow.open(path, formats=[name]) as image:
+            check_pixels(f"{name} image", *image.size)
+            yield image
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning):
+        raise too_much(
+            f"{name} image", f"more than {MAX_PIXELS:,} pixels", f"{MAX_PIXELS:,}"
+        ) from None
+    except UnidentifiedImageError:
+        raise broken(f"{name} image", "its header is damaged or incomplete") from None
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError) as error:
+        raise broken(f"{name} image", _words(error)) from None
+
+
+def probe_picture(path: Path, name: str) -> Facts:
+    """Decode every frame of an image and return its facts. Raises `BadMedia`."""
+    with open_picture(path, name) as image:
+        width, height = image.size
+        image.load()
+        frames, seconds = _animation(image) if name in ANIMATED else (1, 0.0)
+    extension = EXTENSIONS[name]
+    return Facts(
+        MediaKind.IMAGE,
+        f"image/{'jpeg' if name == 'JPEG' else extension}",
+        extension,
+        width,
+        height,
+        duration=seconds or None,
+        fps=round(frames / seconds, 3) if seconds else None,
+        frames=frames,
+    )
+
+
+def _animation(image: Image) -> tuple[int, float]:
+    """Decode frame after frame; return how many there are and how many seconds they last."""
+    if not getattr(image, "is_animated", False):
+        return 1, 0.0
+    deadline, milliseconds = time.monotonic() + PATIENCE, 0.0
+    for frame in range(MAX_FRAMES):
+        try:
+            image.seek(frame)
+        except EOFError:
+            return frame, milliseconds / 1000
+        image.load()
+        milliseconds += float(image.info.get("duration") or 0)
+        if time.monotonic() > deadline:
+            raise too_much("animation", f"more than {frame} frames", "what 30 s can decode")
+    raise too_much("animation", f"more than {MAX_FRAMES} frames", f"{MAX_FRAMES}")
+
+
+def _words(error: BaseException) -> str:
+    text = str(error).partition("\n")[0].rstrip(".")
+    return text if text and len(text) < 120 else "its data are damaged or incomplete"

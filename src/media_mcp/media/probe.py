@@ -1,0 +1,54 @@
+"""Finds out what a file is by its bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anyio import to_thread
+
+from ..errors import BadMedia
+from ..job import MediaKind
+from .facts import Facts
+from .sniff import HEAD, sniff
+
+REFINED = {"text/markdown": "md", "text/csv": "csv"}
+
+
+async def probe(path: Path) -> Facts:
+    """Return what the bytes of `path` say. Raises `BadMedia` when they are broken or too much."""
+    return await to_thread.run_sync(probe_file, path)
+
+
+def probe_file(path: Path, claimed: str | None = None) -> Facts:
+    """Do what `probe` does, in this thread.
+
+    The `claimed` mime type only tells apart what bytes cannot: an empty text from nothing at all,
+    Markdown and CSV from plain text.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if not head:
+        return _empty(claimed)
+    facts = _read(path, head)
+    if facts.mime_type == "text/plain" and claimed in REFINED:
+        return Facts(facts.kind, claimed, REFINED[claimed])
+    return facts
+
+
+def _empty(claimed: str | None) -> Facts:
+    if (claimed or "").startswith("text/"):
+        return Facts(MediaKind.TEXT, "text/plain", "txt")
+    raise BadMedia("The file is empty: 0 bytes.", "Make or export the file again.")
+
+
+def _read(path: Path, head: bytes) -> Facts:
+    from . import pictures, streams, texts
+
+    found = sniff(head)
+    if found is None:
+        return texts.probe_text(path)
+    if found.reader == "pillow":
+        return pictures.probe_picture(path, found.name)
+    if found.reader == "ffmpeg":
+        return streams.probe_streams(path, found.name)
+    return texts.probe_glb(path) if found.reader == "glb" else texts.probe_zip(path)

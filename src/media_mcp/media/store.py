@@ -1,0 +1,237 @@
+"""Assets: stored once by content, under a readable name, with a sidecar of provenance."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+
+from ..errors import BadMedia, InvalidArguments, NotFound, Problem, StorageFailed
+from ..job import JSON, Asset, MediaKind
+from .facts import Facts
+from .names import name_for
+from .probe import probe_file
+from .shelf import Intake, Shelf, Staged, chunks_of
+
+URI = re.compile(r"media://([0-9a-f]{64})\.([a-z0-9]{1,8})")
+OWN_FILE = re.compile(r"\d{4}-\d{2}/[a-z0-9-]+\.[a-z0-9]{1,8}")
+MAX_READ = 16 * 2**20  # bytes that one `read` returns
+DECODERS = 2  # files decoded at once
+
+
+class MediaStore:
+    """Keeps assets in `folder`; several processes may share it. Nothing is made before a `put`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._shelf = Shelf(self.folder)
+        self._decoders = CapacityLimiter(DECODERS)
+
+    async def put(
+        self,
+        path: Path,
+        *,
+        role: str,
+        name: str,
+        provenance: Mapping[str, JSON],
+        mime_type: str | None = None,
+    ) -> Asset:
+        """Store a copy of the file at `path` and return its asset.
+
+        The bytes decide on kind and mime type; `name` becomes the readable file name. Bytes that
+        are stored already keep their first name and provenance; the new job is added to the
+        sidecar. Raises `BadMedia` for a broken file and `StorageFailed`.
+        """
+        return await self._put(chunks_of(path), role, name, provenance, mime_type)
+
+    async def put_bytes(
+        self,
+        data: bytes,
+        *,
+        role: str,
+        name: str,
+        provenance: Mapping[str, JSON],
+        mime_type: str | None = None,
+    ) -> Asset:
+        """Do what `put` does, for bytes at hand."""
+        return await self._put([data], role, name, provenance, mime_type)
+
+    async def get(self, uri: str) -> Asset:
+        """Return the asset called `uri`. Raises `NotFound`."""
+        sha256 = _sha256(uri)
+        return self._asset(sha256, await self._sidecar(uri, sha256))
+
+    async def sidecar(self, uri: str) -> dict[str, JSON]:
+        """Return what is kept about an asset: facts, provenance and jobs. Raises `NotFound`."""
+        return await self._sidecar(uri, _sha256(uri))
+
+    async def read(self, uri: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Return bytes of an asset from `offset` on, at most 16 MiB. Raises `NotFound`."""
+        for field, value in (("offset", offset), ("length", length)):
+            if value is not None and value < 0:
+                raise InvalidArguments([Problem(field, f"is {value}; the least is 0.")])
+        side = await self.sidecar(uri)
+        bound = MAX_READ if length is None else min(length, MAX_READ)
+        return await to_thread.run_sync(self._shelf.read, side["file"], offset, bound)
+
+    async def preview(self, assets: Sequence[Asset]) -> bytes | None:
+        """Return one JPEG that shows `assets`, at most 512 px and 40 kB; None: nothing to see."""
+        from .preview import key_of, render
+
+        key = f"previews/{key_of(assets)}.jpg"
+        if await to_thread.run_sync(self._shelf.has, key):
+            return await to_thread.run_sync(self._shelf.read, key)
+        data = await to_thread.run_sync(render, assets, limiter=self._decoders)
+        if data is not None:
+            with suppress(StorageFailed):  # a full disk is no reason to show nothing
+                await to_thread.run_sync(self._shelf.write, key, data)
+        return data
+
+    def is_own_file(self, path: Path) -> bool:
+        """Tell whether `path` (resolved) is the readable file of an asset of this store."""
+        try:
+            relative = path.relative_to(self.folder.resolve())
+        except ValueError:
+            return False
+        return OWN_FILE.fullmatch(relative.as_posix()) is not None
+
+    async def intake(self, limit: int) -> Intake:
+        """Begin to take in at most `limit` bytes piece by piece, for `examine` and `admit`."""
+        return await to_thread.run_sync(self._shelf.intake, limit)
+
+    async def examine(self, staged: Staged, claimed: str | None = None) -> Facts:
+        """Probe staged bytes; discard them when they are broken."""
+        try:
+            return await to_thread.run_sync(
+                probe_file, staged.path, claimed, limiter=self._decoders
+            )
+        except BaseException:
+            staged.discard()
+            raise
+
+    async def admit(
+        self, staged: Staged, facts: Facts, *, role: str, name: str, provenance: Mapping[str, JSON]
+    ) -> Asset:
+        """Make staged bytes an asset."""
+        asset = await to_thread.run_sync(self._admit, staged, facts, role, name, provenance)
+        return replace(asset, role=role)
+
+    async def _put(
+        self,
+        chunks: Iterable[bytes],
+        role: str,
+        name: str,
+        provenance: Mapping[str, JSON],
+        mime_type: str | None,
+    ) -> Asset:
+        staged = await to_thread.run_sync(self._shelf.stage, chunks)
+        facts = await self.examine(staged, mime_type)
+        return await self.admit(staged, facts, role=role, name=name, provenance=provenance)
+
+    def _admit(
+        self, staged: Staged, facts: Facts, role: str, name: str, provenance: Mapping[str, JSON]
+    ) -> Asset:
+        try:
+            with self._shelf.locked():
+                side = self._load(staged.sha256)
+                if side is None:
+                    file = self._place(staged, name, facts.extension)
+                    side = _fresh(staged, facts, file, role, provenance)
+                else:
+                    self._again(staged, side, provenance)
+                self._shelf.write(_index(staged.sha256), _dump(side))
+        finally:
+            staged.discard()
+        return self._asset(staged.sha256, side)
+
+    def _place(self, staged: Staged, name: str, extension: str) -> str:
+        """Move the bytes to a readable name that is free, and return it."""
+        month = datetime.now(UTC).strftime("%Y-%m")
+        for digits in (8, 16, 64):
+            key = f"{month}/{name_for(name)}-{staged.sha256[:digits]}.{extension}"
+            if not self._shelf.has(key):
+                self._shelf.publish(staged, key)
+                return key
+            if self._shelf.hash_of(key) == staged.sha256:  # left by a process that died here
+                return key
+        raise BadMedia(f"{key} is there already.", "Move that file away and try again.")
+
+    def _again(self, staged: Staged, side: dict[str, Any], provenance: Mapping[str, JSON]) -> None:
+        if not self._shelf.has(side["file"]):
+            self._shelf.publish(staged, side["file"])
+        job = provenance.get("job")
+        if job is not None and job not in side["jobs"]:
+            side["jobs"].append(job)
+
+    def _load(self, sha256: str) -> dict[str, Any] | None:
+        key = _index(sha256)
+        if not self._shelf.has(key):
+            return None
+        side: dict[str, Any] = json.loads(self._shelf.read(key))
+        return side
+
+    async def _sidecar(self, uri: str, sha256: str) -> dict[str, JSON]:
+        side = await to_thread.run_sync(self._load, sha256)
+        if side is None:
+            raise NotFound(f"There is no asset {uri}.", "Take the URI from a job's answer.")
+        if not self._shelf.has(side["file"]):
+            raise NotFound(
+                f"The file of {uri} is gone: {self._shelf.path(side['file'])}.",
+                "Put the file back or make it again.",
+            )
+        return side
+
+    def _asset(self, sha256: str, side: Mapping[str, Any]) -> Asset:
+        file: str = side["file"]
+        return Asset(
+            uri=f"media://{sha256}.{file.rpartition('.')[2]}",
+            path=self._shelf.path(file),
+            kind=MediaKind(side["kind"]),
+            mime_type=side["mime_type"],
+            size=side["size"],
+            width=side["width"],
+            height=side["height"],
+            duration=side["duration"],
+            role=side["role"],
+        )
+
+
+def _sha256(uri: str) -> str:
+    match = URI.fullmatch(uri)
+    if match is None:
+        raise NotFound(
+            f"{uri[:200]!r} is not the URI of an asset.",
+            "It is media://<64 hexadecimal digits>.<extension>; take it from a job's answer.",
+        )
+    return match.group(1)
+
+
+def _index(sha256: str) -> str:
+    return f"index/{sha256[:2]}/{sha256}.json"
+
+
+def _fresh(
+    staged: Staged, facts: Facts, file: str, role: str, provenance: Mapping[str, JSON]
+) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    job = provenance.get("job")
+    known = {k: v for k, v in asdict(facts).items() if k != "extension"}
+    return {
+        "file": file,
+        "role": role,
+        "size": staged.size,
+        **known,
+        "provenance": {"created": now, **provenance},
+        "jobs": [job] if job is not None else [],
+    }
+
+
+def _dump(side: Mapping[str, Any]) -> bytes:
+    return json.dumps(side, ensure_ascii=False, indent=1).encode()

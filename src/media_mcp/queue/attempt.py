@@ -1,0 +1,258 @@
+"""One attempt at one job: run it, store what it made, write how it ended."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import to_thread
+
+from ..backends.base import Backend, Run
+from ..catalog.model import Model
+from ..errors import BackendFailed, BadMedia, BadOutput, MediaError, StorageFailed
+from ..job import JSON, Asset, Failure, Job, JobState, Output, Result
+from .news import News
+from .scribe import Scribe
+from .store import Claim, Ending, Stale, Store
+
+if TYPE_CHECKING:
+    from ..media import MediaStore
+
+log = logging.getLogger(__name__)
+
+STORE_AGAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What an attempt works with. `attempts` is how often a job is started before it fails."""
+
+    store: Store
+    media: MediaStore
+    model_of: Callable[[str], Model]
+    news: News
+    work_dir: Path
+    attempts: int
+
+
+class Attempt:
+    """Runs a claim on its backend. `stop` ends it early; the row then says cancelled."""
+
+    def __init__(self, claim: Claim, backend: Backend, rooms: Rooms) -> None:
+        self.claim = claim
+        self._backend = backend
+        self._rooms = rooms
+        self._scope = anyio.CancelScope()
+        self._stopped: str | None = None
+        self._stale = False
+        self._scribe = Scribe(claim, rooms.store, rooms.news, self.lose)
+        self._folder = rooms.work_dir / claim.job.id / str(claim.job.attempt)
+
+    def stop(self, reason: str) -> None:
+        self._stopped = reason
+        self._scope.cancel()
+
+    def lose(self) -> None:
+        """End the attempt without a word in the row: another server has the job now."""
+        self._stale = True
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Run to the end and write it. Raises nothing but cancellation, which writes nothing."""
+        try:
+            outcome = await self._outcome()
+            if not self._stale:
+                await self._settle(outcome)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(remove_folder, self._folder)
+
+    async def _outcome(self) -> Result | Exception | None:
+        """Return what the backend made of it, or None if it was stopped first."""
+        outcome: Result | Exception | None = None
+        with self._scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._scribe.run)
+                try:
+                    outcome = await self._backend.run(await self._prepare())
+                except Exception as error:
+                    outcome = only(error)
+                group.cancel_scope.cancel()
+        return outcome
+
+    async def _prepare(self) -> Run:
+        job = self.claim.job
+        model = self._rooms.model_of(job.model)
+        await to_thread.run_sync(make_folder, self._folder)
+        return Run(
+            job_id=job.id,
+            attempt=job.attempt,
+            model=model,
+            route=job.route,
+            arguments=job.arguments,
+            seed=job.seed or 0,
+            folder=self._folder,
+            report=self._scribe.report,
+            inputs=self.claim.inputs,
+            remote_id=job.remote_id,
+        )
+
+    async def _settle(self, outcome: Result | Exception | None) -> None:
+        if isinstance(outcome, Result):
+            await self._succeed(outcome)
+        elif self._stopped is not None:
+            await self._end(Ending(JobState.CANCELLED, message=self._stopped))
+        elif outcome is not None and self._may_retry(outcome):
+            await self._retry(outcome)
+        else:
+            await self._fail(outcome or RuntimeError("cancelled by nobody"))
+
+    def _may_retry(self, error: Exception) -> bool:
+        retryable = isinstance(error, BackendFailed) and error.retryable
+        return retryable and self.claim.spent + 1 < self._rooms.attempts
+
+    async def _succeed(self, result: Result) -> None:
+        """Past this point the work is done and paid: neither a stop nor a shutdown undoes it."""
+        try:
+            with anyio.CancelScope(shield=True):
+                ending = await self._keep(result)
+            await self._end(ending)
+        except Exception as error:
+            await self._fail(error, cost=result.cost)
+
+    async def _keep(self, result: Result) -> Ending:
+        model = self._rooms.model_of(self.claim.job.model)
+        if model.outputs and not result.outputs and not result.facts:
+            raise BadOutput(
+                f"{self._backend.name} ended without an output.", "Try again, or another model."
+            )
+        assets = [await self._put(output, model, result) for output in result.outputs]
+        return Ending(
+            JobState.SUCCEEDED,
+            assets=tuple(assets),
+            facts=result.facts,
+            findings=await findings(assets, self.claim.job, model),
+            cost=result.cost,
+            reports=self._scribe.rest(),
+        )
+
+    async def _put(self, output: Output, model: Model, result: Result) -> Asset:
+        job = self.claim.job
+        try:
+            return await self._rooms.media.put(
+                output.path,
+                role=output.role,
+                name=readable_name(job, model),
+                provenance=provenance(job, model, result),
+                mime_type=output.mime_type,
+            )
+        except BadMedia as error:  # the caller did not make this file
+            raise BadOutput(error.message, "Try again, or another model.") from error
+
+    async def _fail(self, error: Exception, cost: float | None = None) -> None:
+        failure = failure_of(error, self._backend.name)
+        if failure.code == "bug":
+            log.error("Job %s hit a bug", self.claim.job.id, exc_info=error)
+        ending = Ending(JobState.FAILED, failure=failure, cost=cost, reports=self._scribe.rest())
+        await self._end(ending)
+
+    async def _end(self, ending: Ending) -> None:
+        await self._write(lambda: self._rooms.store.end(self.claim, ending))
+
+    async def _retry(self, error: Exception) -> None:
+        spent = self.claim.spent + 1
+        why = f"attempt {spent} of {self._rooms.attempts} failed: {error}"
+        reports = self._scribe.rest()
+        await self._write(lambda: self._rooms.store.retry(self.claim, why, reports))
+
+    async def _write(self, write: Callable[[], Awaitable[Job]]) -> None:
+        """Write how it ended; while the disk will not take it, keep the result and try again."""
+        while True:
+            try:
+                with anyio.CancelScope(shield=True):
+                    self._rooms.news.publish(await write(), state=True)
+                return
+            except Stale:
+                log.warning("Job %s went to another server meanwhile", self.claim.job.id)
+                return
+            except StorageFailed as error:
+                log.warning("The end of job %s waits: %s", self.claim.job.id, error)
+            await anyio.sleep(STORE_AGAIN_SECONDS)
+
+
+def only(error: Exception) -> Exception:
+    """Take a lone error out of the groups that task groups wrap it in."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def failure_of(error: Exception, backend: str) -> Failure:
+    """Return the caller's words for an error; a bug's own words may hold anything, so not those."""
+    if isinstance(error, MediaError):
+        return Failure(error.code, error.message, error.hint)
+    return Failure(
+        "bug",
+        f"Running it on {backend} hit a bug ({type(error).__name__}).",
+        "The server's log (stderr) holds the traceback: please report it with that.",
+    )
+
+
+def readable_name(job: Job, model: Model) -> str:
+    """Name an output by its model and what was asked."""
+    asked = next((job.arguments[k] for k in ("prompt", "text") if k in job.arguments), "")
+    return f"{model.tool} {asked}".strip()[:200]
+
+
+async def findings(assets: Sequence[Asset], job: Job, model: Model) -> tuple[str, ...]:
+    """Return what the check of the outputs found, each thing once."""
+    from ..media import check_output  # its decoders are loaded with the first job, not at start
+
+    kinds = {output.role: output.kind for output in model.outputs}
+    sizes = {k: job.arguments[k] for k in ("width", "height", "duration") if k in job.arguments}
+    found: dict[str, None] = {}
+    for asset in assets:
+        expected = {"kind": kinds[asset.role]} if asset.role in kinds else {}
+        found |= dict.fromkeys(await check_output(asset, expected | sizes))
+    return tuple(found)
+
+
+def provenance(job: Job, model: Model, result: Result) -> Mapping[str, JSON]:
+    """Return what an output's sidecar says about where it came from."""
+    return {
+        "model": job.model,
+        "arguments": dict(job.arguments),
+        "seed": job.seed,
+        "backend": job.route.backend,
+        "route": dict(job.route.spec),
+        "parents": list(job.parents),
+        "cost": result.cost,
+        "licence": model.licence,
+        "job": job.id,
+        "attempt": job.attempt,
+    }
+
+
+def make_folder(folder: Path) -> None:
+    """Make an attempt's folder, empty. Raises `StorageFailed`."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise StorageFailed(
+            f"The work folder {folder} cannot be made: {error.strerror}.",
+            "Free some space there, or point data_dir at another disk.",
+        ) from None
+
+
+def remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.parent.rmdir()
+    except OSError:  # an attempt that another server runs is still in there
+        pass

@@ -1,0 +1,145 @@
+"""Takes queued jobs and runs them: one lane per backend, woken by events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..backends.base import Backend
+from ..errors import StorageFailed
+from ..job import Job
+from .attempt import Attempt, Rooms
+from .store import Claim
+
+log = logging.getLogger(__name__)
+
+OVERDUE_SECONDS = 60.0
+
+
+class Lane:
+    """One backend's jobs: takes the next one whenever it has a free slot.
+
+    Warm models go first, but a job older than `OVERDUE_SECONDS` is next whatever is warm. That
+    forces at most one load per `OVERDUE_SECONDS`: with every job overdue, plain order of arrival
+    would load a model for nearly each of them.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        rooms: Rooms,
+        clock: Callable[[], float],
+        on_start: Callable[[Attempt], None],
+    ) -> None:
+        self.backend = backend
+        self.running: dict[str, Attempt] = {}
+        self._rooms = rooms
+        self._clock = clock
+        self._on_start = on_start
+        self._slots = anyio.Semaphore(backend.concurrency)
+        self._bell = anyio.Event()
+        self._last_load = 0.0
+
+    def ring(self) -> None:
+        """Wake the lane: there may be something to take."""
+        self._bell.set()
+        self._bell = anyio.Event()
+
+    async def run(self, group: TaskGroup) -> None:
+        while True:
+            await self._slots.acquire()
+            attempt = Attempt(await self._next(), self.backend, self._rooms)
+            self.running[attempt.claim.job.id] = attempt
+            self._on_start(attempt)
+            self._rooms.news.publish(attempt.claim.job, state=True)
+            group.start_soon(self._attend, attempt)
+
+    async def _next(self) -> Claim:
+        while True:
+            bell = self._bell  # taken first: a ring during the claim is not missed
+            try:
+                claim = await self._claim()
+            except StorageFailed as error:
+                log.warning("No job could be taken for %s: %s", self.backend.name, error)
+                claim = None
+            if claim is not None:
+                return claim
+            await bell.wait()
+
+    async def _claim(self) -> Claim | None:
+        warm = self.backend.warm()
+        now = self._clock()
+        may_load = now - self._last_load >= OVERDUE_SECONDS
+        overdue = now - OVERDUE_SECONDS if may_load else 0.0
+        claim = await self._rooms.store.claim(self.backend.name, warm, overdue)
+        if claim is not None and claim.job.model not in warm:
+            self._last_load = now
+        return claim
+
+    async def _attend(self, attempt: Attempt) -> None:
+        job_id = attempt.claim.job.id
+        try:
+            await attempt.run()
+        except Exception:  # a bug of ours in one job must not stop the others
+            log.exception("Job %s could not be settled", job_id)
+        finally:
+            if self.running.get(job_id) is attempt:
+                del self.running[job_id]
+            self._slots.release()
+            self.ring()
+
+
+class Dispatcher:
+    """The lanes of this process. `on_start` is called whenever a job starts here."""
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        rooms: Rooms,
+        clock: Callable[[], float],
+        on_start: Callable[[], None],
+    ) -> None:
+        self._on_start = on_start
+        self._stops: dict[str, str] = {}
+        self._lanes = {
+            name: Lane(backend, rooms, clock, self._started) for name, backend in backends.items()
+        }
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs here."""
+        return any(lane.running for lane in self._lanes.values())
+
+    def start(self, group: TaskGroup) -> None:
+        for lane in self._lanes.values():
+            group.start_soon(lane.run, group)
+
+    def ring(self, backend: str | None = None) -> None:
+        """Wake the lane of `backend`, or every lane."""
+        for name, lane in self._lanes.items():
+            if backend in (None, name):
+                lane.ring()
+
+    def stop(self, job_id: str, reason: str) -> None:
+        """Stop the attempt at a job that this process claimed, though it may only be starting."""
+        for lane in self._lanes.values():
+            if attempt := lane.running.get(job_id):
+                attempt.stop(reason)
+                return
+        self._stops[job_id] = reason
+
+    def check(self, job: Job) -> None:
+        """Drop the attempt at a job that another server took over."""
+        for lane in self._lanes.values():
+            attempt = lane.running.get(job.id)
+            if attempt and (job.state.terminal or job.attempt != attempt.claim.job.attempt):
+                attempt.lose()
+
+    def _started(self, attempt: Attempt) -> None:
+        self._on_start()
+        reason = self._stops.pop(attempt.claim.job.id, None)
+        if reason is not None:
+            attempt.stop(reason)

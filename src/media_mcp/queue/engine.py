@@ -1,0 +1,281 @@
+"""The queue: one object that the doors talk to."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from ..backends.base import Backend
+from ..catalog.model import Model
+from ..errors import NotConfigured, NotFound, StorageFailed
+from ..job import Arguments, Asset, Caller, Event, Job, JobState, Quote
+from ..settings import Settings
+from . import policy
+from .attempt import Rooms
+from .dispatcher import Dispatcher
+from .liveness import this_instance
+from .news import Listener, News
+from .sqlite import SqliteStore
+from .store import Store
+from .submission import Submission, Submitted, checked_seed
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from ..media import MediaStore
+
+log = logging.getLogger(__name__)
+
+CANCEL_SECONDS = 5.0
+MAX_PAGE = 1000
+JOB_ID = re.compile(r"[0-9a-z]{18}", re.ASCII)
+URI = re.compile(r"media://[0-9a-f]{64}\.[a-z0-9]{1,8}", re.ASCII)
+OnEvent = Callable[[Job], Awaitable[None]]
+
+
+class Queue:
+    """Takes calls, keeps them as jobs, runs those that its backends can, and tells what happens.
+
+    An async context manager; the backends stay the caller's to close. Several queues, in one or
+    more processes, may share `settings.data_dir`: a job runs on one of them at a time. Leaving
+    hands unfinished jobs back, for another queue or the next start. Methods raise `StorageFailed`
+    when the store cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        backends: Mapping[str, Backend],
+        media: MediaStore,
+        model_of: Callable[[str], Model],
+        *,
+        store: Store | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._backends = backends
+        self._clock = clock
+        self._store = store or SqliteStore(
+            settings.data_dir / "jobs.sqlite", this_instance(), clock=clock
+        )
+        self._news = News()
+        work_dir = settings.data_dir / "work"
+        rooms = Rooms(self._store, media, model_of, self._news, work_dir, settings.attempts)
+        self._dispatcher = Dispatcher(backends, rooms, clock, lambda: self._watch.stir())
+        self._watch = Watch(
+            self._store,
+            self._news,
+            self._dispatcher,
+            attempts=settings.attempts,
+            work_dir=work_dir,
+            clock=clock,
+        )
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._store.open()
+            stack.push_async_callback(shielded, self._store.aclose)
+            await self._watch.recover()
+            stack.push_async_callback(shielded, self._leave)
+            group = await stack.enter_async_context(anyio.create_task_group())
+            self._dispatcher.start(group)
+            self._watch.start(group)
+            stack.callback(group.cancel_scope.cancel)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _leave(self) -> None:
+        try:
+            await self._store.leave()
+        except StorageFailed as error:
+            log.warning("Unfinished jobs wait for the next start: %s", error)
+
+    # Calls
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """Keep a call as a job that waits for its turn, or join the job that it repeats.
+
+        Raises `NotConfigured` if no route is ready, `InvalidArguments` for a bad seed or backend
+        and `BadInput` for an idempotency key that was used for another request.
+        """
+        join = submission.join()
+        seed = checked_seed(submission.seed)
+        try:
+            choice = await self._choose(submission)
+        except NotConfigured:
+            if join is not None and (earlier := await self._store.find(submission.caller, join)):
+                return Submitted(earlier, joined=True)
+            raise
+        job = submission.job(choice.route, seed, choice.why, choice.quote.high, self._clock())
+        job, joined = await self._store.add(job, tuple(submission.inputs.values()), join)
+        if not joined:
+            self._news.publish(job, state=True)
+            self._dispatcher.ring(job.route.backend)
+        return Submitted(job, joined)
+
+    async def _choose(self, submission: Submission) -> policy.Choice:
+        return await policy.choose(
+            submission.model,
+            submission.arguments,
+            self._backends,
+            rehearse=self._settings.rehearse,
+            wanted=submission.backend,
+        )
+
+    async def quotes(self, model: Model, arguments: Arguments) -> tuple[Quote, ...]:
+        """Quote every route of a model; `ready` and `reason` say which can run now."""
+        return await policy.quotes(
+            model, arguments, self._backends, rehearse=self._settings.rehearse
+        )
+
+    # Readings
+
+    async def get(self, job_id: str, caller: Caller) -> Job:
+        """Return a job of the caller's. Raises `NotFound`, in the same words for another's job."""
+        job = await self._store.get(job_id, caller.owner) if JOB_ID.fullmatch(job_id) else None
+        if job is None:
+            raise no_such_job(job_id)
+        return job
+
+    async def jobs(
+        self,
+        caller: Caller,
+        *,
+        state: JobState | None = None,
+        model: str | None = None,
+        limit: int = 20,
+        before: str | None = None,
+    ) -> list[Job]:
+        """Return the caller's jobs, newest first, older than the job `before`. At most 1000."""
+        if before is not None:
+            await self.get(before, caller)
+        return await self._store.jobs(
+            caller.owner,
+            state=state,
+            model=model and bindable(model),
+            limit=bounded(limit),
+            before=before,
+        )
+
+    async def events(self, job_id: str, caller: Caller, after: int = 0) -> list[Event]:
+        """Return what happened to a job since its event `after`, in order. Raises `NotFound`."""
+        await self.get(job_id, caller)
+        return await self._store.events(job_id, max(0, min(after, 2**31)))
+
+    async def position(self, job_id: str) -> int | None:
+        """Return how many queued jobs go before this one; None once it is no longer queued."""
+        return await self._store.position(bindable(job_id))
+
+    async def owns(self, caller: Caller, uri: str) -> bool:
+        """Tell whether an asset is an input or output of one of the caller's jobs."""
+        return bool(URI.fullmatch(uri)) and await self._store.owns(caller.owner, uri)
+
+    async def assets(
+        self, caller: Caller, *, limit: int = 50, before: str | None = None
+    ) -> list[Asset]:
+        """Return what the caller's jobs made, newest first, each asset once.
+
+        `before` is an asset's URI. Raises `NotFound` if it is none of the caller's.
+        """
+        if before is not None and not await self.owns(caller, before):
+            raise NotFound(
+                f"There is no asset {before[:100]!r}.", "Take `before` from an earlier page."
+            )
+        return await self._store.assets(caller.owner, limit=bounded(limit), before=before)
+
+    async def spend(self, caller: Caller) -> dict[str, Any]:
+        """Return `cost` (US dollars), `seconds`, `jobs` and `reserved`, in all, by model, by day.
+
+        Days are UTC, `2026-11-22`.
+        """
+        return await self._store.spend(caller.owner)
+
+    # Waiting
+
+    async def wait(
+        self, job_id: str, caller: Caller, seconds: float, on_event: OnEvent | None = None
+    ) -> Job:
+        """Return the job once it has ended, or as it is after `seconds`. Raises `NotFound`.
+
+        `on_event` is awaited with the job for each change; while it is at work, changes are kept
+        back but for the latest.
+        """
+        with self._news.follow(job_id) as follower:
+            self._watch.stir()
+            job = await self.get(job_id, caller)
+            missed = follower.take()
+            if missed is not None and missed.state.terminal:
+                job = missed
+            with anyio.move_on_after(seconds):
+                while not job.state.terminal:
+                    job = await follower.next()
+                    if on_event is not None:
+                        await on_event(job)
+            return follower.take() or job
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Have `listener` called on each change of a job's state; returns how to stop that."""
+        return self._news.subscribe(listener)
+
+    # Changes asked for
+
+    async def cancel(
+        self, job_id: str, caller: Caller, reason: str = "cancelled by the caller"
+    ) -> Job:
+        """Cancel a job and return it; one that has ended is returned as it is. Raises `NotFound`.
+
+        A running job is waited for, 5 s at most: its backend stops within a step.
+        """
+        known = JOB_ID.fullmatch(job_id)
+        met = await self._store.cancel(job_id, caller.owner, reason) if known else None
+        if met is None:
+            raise no_such_job(job_id)
+        if met.changed:
+            self._news.publish(met.job, state=True)
+        if met.here:
+            self._dispatcher.stop(job_id, reason)
+        if met.job.state.terminal:
+            return met.job
+        return await self.wait(job_id, caller, CANCEL_SECONDS)
+
+    async def mark_answered(self, job_id: str) -> None:
+        """Note that the job's answer reached its caller: the same call will make a new job."""
+        await self._store.answered(bindable(job_id))
+
+
+def no_such_job(job_id: str) -> NotFound:
+    """Return the error for a job that is not there or not the caller's: nobody can tell which."""
+    return NotFound(
+        f"There is no job {job_id[:80]!r}.",
+        "List your jobs with list_jobs (or: media-mcp jobs).",
+    )
+
+
+def bounded(limit: int) -> int:
+    return max(1, min(limit, MAX_PAGE))
+
+
+def bindable(text: str) -> str:
+    """Return text that a store can compare with; half a surrogate pair matches nothing anyway."""
+    return text.encode("utf-8", "replace").decode()
+
+
+async def shielded(step: Callable[[], Awaitable[None]]) -> None:
+    """Take a closing step though the task is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await step()

@@ -1,0 +1,80 @@
+"""Writes what a running job reports: the first at once, then every 100 ms, the last always."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import anyio
+
+from ..backends.base import Report
+from ..errors import StorageFailed
+from .news import News
+from .store import Claim, Stale, Store
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 0.1
+MAX_PENDING = 256
+
+
+class Scribe:
+    """Between two writes only the latest step is kept, and every log line up to a bound."""
+
+    def __init__(
+        self, claim: Claim, store: Store, news: News, on_stale: Callable[[], None]
+    ) -> None:
+        self._claim = claim
+        self._store = store
+        self._news = news
+        self._on_stale = on_stale
+        self._pending: list[Report] = []
+        self._bell = anyio.Event()
+        self._writing = anyio.Lock()
+
+    async def report(self, report: Report) -> None:
+        """Take a report. A `remote` one is on disk when this returns; raises `StorageFailed`."""
+        self._note(report)
+        if report.kind == "remote":
+            await self._flush()
+        else:
+            self._bell.set()
+
+    def _note(self, report: Report) -> None:
+        pending = self._pending
+        if report.kind == "progress" and pending and pending[-1].kind == "progress":
+            pending[-1] = report
+        else:
+            pending.append(report)
+        if len(pending) > MAX_PENDING:
+            oldest_log = next(i for i, each in enumerate(pending) if each.kind != "remote")
+            del pending[oldest_log]
+
+    async def run(self) -> None:
+        """Write until cancelled; `rest` has what was not written."""
+        while True:
+            await self._bell.wait()
+            self._bell = anyio.Event()
+            try:
+                await self._flush()
+            except StorageFailed as error:
+                log.warning("Progress of job %s was not kept: %s", self._claim.job.id, error)
+            await anyio.sleep(INTERVAL)
+
+    async def _flush(self) -> None:
+        async with self._writing:
+            batch, self._pending = self._pending, []
+            if not batch:
+                return
+            try:
+                job = await self._store.report(self._claim, batch)
+            except Stale:
+                self._on_stale()
+                return
+            except BaseException:
+                self._pending[:0] = batch
+                raise
+        self._news.publish(job, state=False)
+
+    def rest(self) -> tuple[Report, ...]:
+        return tuple(self._pending)

@@ -1,0 +1,165 @@
+"""The store in one SQLite file: the embedded default, shared by every server on the data folder."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from ...backends.base import Report
+from ...errors import StorageFailed
+from ...job import Asset, Caller, Event, Job, JobState
+from ..store import Cancelling, Change, Claim, Ending, Instance, Join
+from . import reads, writes
+from .connection import connect, storage_failed
+from .migrations import MIGRATIONS
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+
+
+class SqliteStore:
+    """Implements `Store` with one connection that one thread at a time works on."""
+
+    def __init__(
+        self,
+        path: Path,
+        instance: Instance,
+        *,
+        clock: Clock = time.time,
+        busy_seconds: float = 5.0,
+        migrations: Sequence[str] = MIGRATIONS,
+    ) -> None:
+        self.path = path
+        self.instance = instance
+        self._clock = clock
+        self._busy_seconds = busy_seconds
+        self._migrations = migrations
+        self._limiter = CapacityLimiter(1)
+        self._lock = threading.Lock()
+        self._pen: writes.Pen | None = None
+        self._seen = 0
+        self._version = -1
+
+    async def open(self) -> None:
+        await self._in_thread(self._open)
+
+    def _open(self) -> None:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(
+                f"The data folder {self.path.parent} cannot be made: {error.strerror}.",
+                "Point data_dir at a folder that this user may write.",
+            ) from None
+        db = connect(self.path, self._busy_seconds, self._migrations)
+        self._pen = writes.Pen(db, self.instance, self._clock)
+        writes.beat(self._pen)
+        self._seen, _ = reads.changed_by_others(db, self.instance.id, 2**62)
+
+    async def aclose(self) -> None:
+        if self._pen is not None:
+            await self._in_thread(self._pen.db.close)
+
+    async def _write(self, work: Callable[..., T], *args: Any) -> T:
+        return await self._in_thread(partial(work, self._pen, *args))
+
+    async def _read(self, work: Callable[..., T], *args: Any) -> T:
+        return await self._in_thread(partial(work, self._pen.db if self._pen else None, *args))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await to_thread.run_sync(self._guarded, work, limiter=self._limiter)
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        # The lock holds where the limiter does not: a raw asyncio cancel leaves the thread at work.
+        with self._lock:
+            try:
+                return work()
+            except sqlite3.Error as error:
+                raise storage_failed(error, self.path) or error from error
+
+    async def add(self, job: Job, inputs: Sequence[Asset], join: Join | None) -> tuple[Job, bool]:
+        return await self._write(writes.add, job, inputs, join)
+
+    async def find(self, caller: Caller, join: Join) -> Job | None:
+        return await self._write(writes.find, caller, join)
+
+    async def get(self, job_id: str, owner: str | None = None) -> Job | None:
+        return await self._read(reads.get, job_id, owner)
+
+    async def jobs(
+        self,
+        owner: str,
+        *,
+        state: JobState | None = None,
+        model: str | None = None,
+        limit: int = 20,
+        before: str | None = None,
+    ) -> list[Job]:
+        return await self._read(reads.jobs, owner, state, model, limit, before)
+
+    async def events(self, job_id: str, after: int = 0) -> list[Event]:
+        return await self._read(reads.events, job_id, after)
+
+    async def position(self, job_id: str) -> int | None:
+        return await self._read(reads.position, job_id)
+
+    async def claim(self, backend: str, warm: frozenset[str], overdue: float) -> Claim | None:
+        return await self._write(writes.claim, backend, warm, overdue)
+
+    async def report(self, claim: Claim, reports: Sequence[Report]) -> Job:
+        return await self._write(writes.report, claim, reports)
+
+    async def end(self, claim: Claim, ending: Ending) -> Job:
+        return await self._write(writes.end, claim, ending)
+
+    async def retry(self, claim: Claim, why: str, reports: Sequence[Report]) -> Job:
+        return await self._write(writes.retry, claim, why, reports)
+
+    async def cancel(self, job_id: str, owner: str, reason: str) -> Cancelling | None:
+        return await self._write(writes.cancel, job_id, owner, reason)
+
+    async def answered(self, job_id: str) -> None:
+        await self._write(writes.answered, job_id)
+
+    async def owns(self, owner: str, uri: str) -> bool:
+        return await self._read(reads.owns, owner, uri)
+
+    async def assets(
+        self, owner: str, *, limit: int = 50, before: str | None = None
+    ) -> list[Asset]:
+        return await self._read(reads.assets, owner, limit, before)
+
+    async def spend(self, owner: str) -> dict[str, Any]:
+        return await self._read(reads.spend, owner)
+
+    async def beat(self) -> None:
+        await self._write(writes.beat)
+
+    async def leave(self) -> list[Job]:
+        return await self._write(writes.leave)
+
+    async def recover(self, dead: Callable[[Instance], bool], attempts: int) -> list[Job]:
+        return await self._write(writes.recover, dead, attempts)
+
+    async def changes(self) -> list[Change]:
+        return await self._read(self._changes)
+
+    def _changes(self, db: sqlite3.Connection) -> list[Change]:
+        """`data_version` moves only when another connection commits: a look costs microseconds."""
+        version = db.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._version:
+            return []
+        self._seen, rows = reads.changed_by_others(db, self.instance.id, self._seen)
+        self._version = version
+        return [self._change(db, row, state) for row, state in rows]
+
+    def _change(self, db: sqlite3.Connection, row: sqlite3.Row, state: bool) -> Change:
+        ours = row["claimed_by"] == self.instance.id
+        return Change(reads.read_job(db, row), state, row["cancel_requested"] if ours else None)

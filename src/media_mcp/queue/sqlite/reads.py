@@ -1,0 +1,163 @@
+"""What is read from the tables. Nothing here writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from ...job import Asset, Caller, Event, Job, JobState
+from ..store import KEY_SECONDS, Join
+from .rows import load_asset, load_event, load_job
+
+
+def get(db: sqlite3.Connection, job_id: str, owner: str | None) -> Job | None:
+    row = db.execute(
+        "SELECT * FROM jobs WHERE id = ? AND owner = coalesce(?, owner)", (job_id, owner)
+    ).fetchone()
+    return read_job(db, row) if row else None
+
+
+def read_job(db: sqlite3.Connection, row: sqlite3.Row) -> Job:
+    return load_job(row, _outputs(db, row) if row["state"] == "succeeded" else ())
+
+
+def _outputs(db: sqlite3.Connection, row: sqlite3.Row) -> list[Asset]:
+    found = db.execute(
+        "SELECT asset FROM job_assets WHERE job = ? AND side = 'out' AND attempt = ? "
+        "ORDER BY place",
+        (row["n"], row["attempt"]),
+    )
+    return [load_asset(asset) for (asset,) in found]
+
+
+def inputs(db: sqlite3.Connection, number: int) -> dict[str, Asset]:
+    found = db.execute(
+        "SELECT uri, asset FROM job_assets WHERE job = ? AND side = 'in' ORDER BY place", (number,)
+    )
+    return {uri: load_asset(asset) for uri, asset in found}
+
+
+def joined(db: sqlite3.Connection, caller: Caller, join: Join, now: float) -> sqlite3.Row | None:
+    open_to_all = (
+        "created_at > :since"
+        if join.exact
+        else ("(state IN ('queued', 'running') OR state = 'succeeded' AND answered_at IS NULL)")
+    )
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM jobs WHERE owner = :owner AND project = :project AND key = :key "  # noqa: S608
+        f"AND {open_to_all} ORDER BY n DESC LIMIT 1",
+        {
+            "owner": caller.owner,
+            "project": caller.project,
+            "key": join.key,
+            "since": now - KEY_SECONDS,
+        },
+    ).fetchone()
+    return row
+
+
+def jobs(
+    db: sqlite3.Connection,
+    owner: str,
+    state: JobState | None,
+    model: str | None,
+    limit: int,
+    before: str | None,
+) -> list[Job]:
+    rows = db.execute(
+        "SELECT * FROM jobs WHERE owner = :owner AND (:state IS NULL OR state = :state) "
+        "AND (:model IS NULL OR model = :model) "
+        "AND (:before IS NULL OR n < (SELECT n FROM jobs WHERE id = :before AND owner = :owner)) "
+        "ORDER BY n DESC LIMIT :limit",
+        {"owner": owner, "state": state, "model": model, "before": before, "limit": limit},
+    )
+    return [read_job(db, row) for row in rows.fetchall()]
+
+
+def events(db: sqlite3.Connection, job_id: str, after: int) -> list[Event]:
+    rows = db.execute(
+        "SELECT jobs.id, events.* FROM events JOIN jobs ON jobs.n = events.job "
+        "WHERE jobs.id = ? AND seq > ? ORDER BY seq",
+        (job_id, after),
+    )
+    return [load_event(row) for row in rows]
+
+
+def position(db: sqlite3.Connection, job_id: str) -> int | None:
+    row = db.execute(
+        "SELECT (SELECT count(*) FROM jobs ahead WHERE ahead.state = 'queued' "
+        "AND ahead.backend = own.backend AND (ahead.priority > own.priority "
+        "OR ahead.priority = own.priority AND ahead.n < own.n)) "
+        "FROM jobs own WHERE own.id = ? AND own.state = 'queued'",
+        (job_id,),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def has_queued(db: sqlite3.Connection, backend: str) -> bool:
+    found = db.execute(
+        "SELECT 1 FROM jobs WHERE state = 'queued' AND backend = ? LIMIT 1", (backend,)
+    )
+    return found.fetchone() is not None
+
+
+def owns(db: sqlite3.Connection, owner: str, uri: str) -> bool:
+    found = db.execute(
+        "SELECT 1 FROM job_assets JOIN jobs ON jobs.n = job_assets.job "
+        "WHERE uri = ? AND owner = ? LIMIT 1",
+        (uri, owner),
+    )
+    return found.fetchone() is not None
+
+
+def assets(db: sqlite3.Connection, owner: str, limit: int, before: str | None) -> list[Asset]:
+    rows = db.execute(
+        "WITH made AS (SELECT max(job_assets.n) AS newest, uri FROM job_assets "
+        "JOIN jobs ON jobs.n = job_assets.job WHERE owner = :owner AND side = 'out' GROUP BY uri) "
+        "SELECT asset FROM made JOIN job_assets ON job_assets.n = made.newest "
+        "WHERE :before IS NULL OR newest < (SELECT newest FROM made WHERE uri = :before) "
+        "ORDER BY newest DESC LIMIT :limit",
+        {"owner": owner, "before": before, "limit": limit},
+    )
+    return [load_asset(asset) for (asset,) in rows]
+
+
+def spend(db: sqlite3.Connection, owner: str) -> dict[str, Any]:
+    total, seconds, count, reserved = db.execute(
+        "SELECT total(cost), total(ended_at - started_at), count(*), total(reserved) "
+        "FROM jobs WHERE owner = ?",
+        (owner,),
+    ).fetchone()
+    return {
+        "cost": total,
+        "seconds": seconds,
+        "jobs": count,
+        "reserved": reserved,
+        "by_model": _spend_by(db, owner, "model"),
+        "by_day": _spend_by(db, owner, "date(created_at, 'unixepoch')"),
+    }
+
+
+def _spend_by(db: sqlite3.Connection, owner: str, what: str) -> dict[str, dict[str, Any]]:
+    rows = db.execute(
+        "SELECT " + what + ", total(cost), total(ended_at - started_at), count(*) "  # noqa: S608
+        "FROM jobs WHERE owner = ? GROUP BY 1 ORDER BY 1",
+        (owner,),
+    )
+    return {name: {"cost": cost, "seconds": s, "jobs": n} for name, cost, s, n in rows}
+
+
+def changed_by_others(
+    db: sqlite3.Connection, me: str, seen: int
+) -> tuple[int, Sequence[tuple[sqlite3.Row, bool]]]:
+    """Return the newest event's number, and the rows that others wrote events for since `seen`."""
+    newest = int(db.execute("SELECT coalesce(max(n), 0) FROM events").fetchone()[0])
+    rows = db.execute(
+        "SELECT jobs.*, max(events.kind = 'state') AS state_changed "
+        "FROM events JOIN jobs ON jobs.n = events.job "
+        "WHERE events.n > ? AND events.n <= ? AND written_by <> ? "
+        "GROUP BY jobs.n ORDER BY max(events.n)",
+        (seen, newest, me),
+    ).fetchall()
+    return newest, [(row, bool(row["state_changed"])) for row in rows]

@@ -1,0 +1,130 @@
+"""Rows to value objects and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from sqlite3 import Row
+from typing import Any
+
+from ...job import JSON, Asset, Caller, Event, Failure, Job, JobState, MediaKind, Price, Route
+
+MAX_TEXT = 2000
+
+
+def dumps(value: JSON) -> str:
+    return json.dumps(value, default=_plain, separators=(",", ":"))
+
+
+def _plain(value: object) -> JSON:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def text(value: str) -> str:
+    """Cut a message to what a row holds, and make it something that SQLite can bind."""
+    return value[:MAX_TEXT].encode("utf-8", "replace").decode()
+
+
+def dump_asset(asset: Asset) -> str:
+    return dumps(
+        [
+            asset.uri,
+            asset.path,
+            asset.kind,
+            asset.mime_type,
+            asset.size,
+            asset.width,
+            asset.height,
+            asset.duration,
+            asset.role,
+        ]
+    )
+
+
+def load_asset(dumped: str) -> Asset:
+    uri, path, kind, *rest = json.loads(dumped)
+    return Asset(uri, Path(path), MediaKind(kind), *rest)
+
+
+def dump_route(route: Route) -> str:
+    price = route.price
+    parts = [price.amount, price.unit, price.certainty, price.as_of] if price else None
+    return dumps([route.backend, route.spec, parts])
+
+
+def load_route(dumped: str) -> Route:
+    backend, spec, price = json.loads(dumped)
+    return Route(backend, spec, Price(*price) if price else None)
+
+
+def dump_failure(failure: Failure | None) -> str | None:
+    if failure is None:
+        return None
+    return dumps([failure.code, text(failure.message), text(failure.hint)])
+
+
+def load_failure(dumped: str | None) -> Failure | None:
+    return Failure(*json.loads(dumped)) if dumped else None
+
+
+def load_job(row: Row, assets: Iterable[Asset] = ()) -> Job:
+    return Job(
+        id=row["id"],
+        model=row["model"],
+        state=JobState(row["state"]),
+        caller=Caller(row["owner"], row["project"]),
+        arguments=json.loads(row["arguments"]),
+        route=load_route(row["route"]),
+        seed=row["seed"],
+        door=row["door"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        attempt=row["attempt"],
+        priority=row["priority"],
+        step=row["step"],
+        total=row["total"],
+        message=row["message"],
+        why_route=row["why_route"],
+        remote_id=row["remote_id"],
+        assets=tuple(assets),
+        facts=json.loads(row["facts"]),
+        findings=tuple(json.loads(row["findings"])),
+        cost=row["cost"],
+        quoted=row["quoted"],
+        failure=load_failure(row["failure"]),
+        parents=tuple(json.loads(row["parents"])),
+    )
+
+
+def dump_job(job: Job) -> dict[str, Any]:
+    """Return the columns of a job that has just been submitted."""
+    return {
+        "id": job.id,
+        "owner": job.caller.owner,
+        "project": job.caller.project,
+        "model": job.model,
+        "state": job.state,
+        "door": job.door,
+        "arguments": dumps(job.arguments),
+        "seed": job.seed,
+        "backend": job.route.backend,
+        "route": dump_route(job.route),
+        "why_route": text(job.why_route),
+        "quoted": job.quoted,
+        "reserved": job.quoted or 0.0,
+        "priority": job.priority,
+        "created_at": job.created_at,
+        "parents": dumps(job.parents),
+    }
+
+
+def load_event(row: Row) -> Event:
+    return Event(
+        row["id"], row["seq"], row["at"], row["kind"], row["step"], row["total"], row["message"]
+    )

@@ -1,0 +1,308 @@
+"""What is written to the tables: each function is one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ...backends.base import Report
+from ...job import Asset, Caller, Job, JobState
+from ..store import Cancelling, Claim, Ending, Instance, Join, Stale, key_reused, lost
+from . import reads
+from .connection import transaction
+from .rows import dump_asset, dump_failure, dump_job, dumps, load_job, text
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """Who writes, where, and what time it is for them (Unix seconds)."""
+
+    db: sqlite3.Connection
+    instance: Instance
+    clock: Callable[[], float]
+
+
+def add(pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None) -> tuple[Job, bool]:
+    columns = dump_job(job)
+    with transaction(pen.db):
+        if join is not None:
+            earlier = find(pen, job.caller, join)
+            if earlier is not None:
+                return earlier, True
+            columns |= {"key": join.key, "fingerprint": join.fingerprint}
+        number = _insert(pen.db, columns)
+        _keep_assets(pen.db, number, 0, "in", inputs)
+        _tell_state(pen, number, f"queued for {job.route.backend}")
+    return job, False
+
+
+def find(pen: Pen, caller: Caller, join: Join) -> Job | None:
+    if join.fresh and not join.exact:
+        return None
+    row = reads.joined(pen.db, caller, join, pen.clock())
+    if row is None:
+        return None
+    if row["fingerprint"] != join.fingerprint:
+        raise key_reused(join.key, row["id"])
+    return reads.read_job(pen.db, row)
+
+
+def _insert(db: sqlite3.Connection, columns: dict[str, object]) -> int:
+    names = ", ".join(columns)
+    marks = ", ".join(f":{name}" for name in columns)
+    written = db.execute(f"INSERT INTO jobs ({names}) VALUES ({marks})", columns)  # noqa: S608
+    return int(written.lastrowid or 0)
+
+
+def _keep_assets(
+    db: sqlite3.Connection, number: int, attempt: int, side: str, assets: Sequence[Asset]
+) -> None:
+    if assets:
+        db.executemany(
+            "INSERT INTO job_assets (job, attempt, side, place, uri, asset) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            [(number, attempt, side, i, a.uri, dump_asset(a)) for i, a in enumerate(assets)],
+        )
+
+
+def _tell(pen: Pen, number: int, report: Report | None, kind: str, message: str) -> None:
+    step, total = (report.step, report.total) if report else (None, None)
+    pen.db.execute(
+        "INSERT INTO events (job, seq, at, kind, step, total, message, written_by) "
+        "SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7 FROM events WHERE job = ?1",
+        (number, pen.clock(), kind, step, total, text(message), pen.instance.id),
+    )
+
+
+def _tell_state(pen: Pen, number: int, message: str) -> None:
+    _tell(pen, number, None, "state", message)
+
+
+def claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float) -> Claim | None:
+    if not reads.has_queued(pen.db, backend):
+        return None
+    with transaction(pen.db):
+        rows = pen.db.execute(
+            _CLAIM,
+            {
+                "me": pen.instance.id,
+                "now": pen.clock(),
+                "backend": backend,
+                "warm": dumps(sorted(warm)),
+                "overdue": overdue,
+            },
+        ).fetchall()
+        if not rows:
+            return None
+        row = rows[0]
+        _tell_state(pen, row["n"], f"running on {backend}, attempt {row['attempt']}")
+        _beat(pen)
+        inputs = reads.inputs(pen.db, row["n"]) if row["parents"] != "[]" else {}
+    return Claim(row["n"], load_job(row), pen.instance.id, row["spent"], inputs)
+
+
+_CLAIM = """
+UPDATE jobs SET state = 'running', claimed_by = :me, attempt = attempt + 1,
+    started_at = coalesce(started_at, :now), step = NULL, total = NULL, message = ''
+WHERE n = (
+    SELECT n FROM jobs WHERE state = 'queued' AND backend = :backend
+    ORDER BY priority DESC, created_at < :overdue DESC,
+        model IN (SELECT value FROM json_each(:warm)) DESC, n
+    LIMIT 1)
+RETURNING *
+"""
+
+
+def report(pen: Pen, held: Claim, reports: Sequence[Report]) -> Job:
+    with transaction(pen.db):
+        return load_job(_write_reports(pen, held, reports))
+
+
+def _write_reports(pen: Pen, held: Claim, reports: Sequence[Report]) -> sqlite3.Row:
+    progress = next((r for r in reversed(reports) if r.kind == "progress"), None)
+    remote = next((r for r in reversed(reports) if r.kind == "remote"), None)
+    said = next((r.message for r in reversed(reports) if r.kind != "remote" and r.message), None)
+    row = _held(
+        pen,
+        held,
+        "step = coalesce(:step, step), total = coalesce(:total, total), "
+        "message = coalesce(:message, message), remote_id = coalesce(:remote, remote_id)",
+        step=progress.step if progress else None,
+        total=progress.total if progress else None,
+        message=None if said is None else text(said),
+        remote=text(remote.message) if remote else None,
+    )
+    for each in reports:
+        _tell(pen, held.number, each, each.kind, each.message)
+    return row
+
+
+def _held(pen: Pen, held: Claim, changes: str, **values: object) -> sqlite3.Row:
+    """Write the row of a claim that still holds, or raise `Stale`."""
+    rows = pen.db.execute(
+        f"UPDATE jobs SET {changes} WHERE n = :n AND state = 'running' "  # noqa: S608
+        "AND claimed_by = :instance AND attempt = :attempt RETURNING *",
+        values | {"n": held.number, "instance": held.instance, "attempt": held.job.attempt},
+    ).fetchall()
+    if not rows:
+        raise Stale(held.job.id)
+    row: sqlite3.Row = rows[0]
+    return row
+
+
+def end(pen: Pen, held: Claim, ending: Ending) -> Job:
+    with transaction(pen.db):
+        if ending.reports:
+            _write_reports(pen, held, ending.reports)
+        row = _held(
+            pen,
+            held,
+            "state = :state, ended_at = :now, claimed_by = NULL, reserved = 0, cost = :cost, "
+            "facts = :facts, findings = :findings, failure = :failure, "
+            "message = coalesce(:message, message)",
+            state=ending.state,
+            now=pen.clock(),
+            cost=ending.cost,
+            facts=dumps(ending.facts),
+            findings=dumps(ending.findings),
+            failure=dump_failure(ending.failure),
+            message=text(ending.message) or None,
+        )
+        _keep_assets(pen.db, held.number, held.job.attempt, "out", ending.assets)
+        _tell_state(pen, held.number, _ended(ending))
+    return load_job(row, ending.assets)
+
+
+def _ended(ending: Ending) -> str:
+    why = ending.failure.message if ending.failure else ending.message
+    return f"{ending.state}: {why}" if why else str(ending.state)
+
+
+def retry(pen: Pen, held: Claim, why: str, reports: Sequence[Report]) -> Job:
+    with transaction(pen.db):
+        if reports:
+            _write_reports(pen, held, reports)
+        row = _held(pen, held, "spent = spent + 1")
+        return _let_go(pen, row, why)
+
+
+def _let_go(pen: Pen, row: sqlite3.Row, why: str) -> Job:
+    """Queue a running job again, or cancel it if its caller asked for that meanwhile."""
+    if row["cancel_requested"] is not None:
+        return _cancel(pen, row["n"], row["cancel_requested"])
+    _tell_state(pen, row["n"], f"queued again: {why}")
+    return load_job(
+        pen.db.execute(
+            "UPDATE jobs SET state = 'queued', claimed_by = NULL, message = ? WHERE n = ? "
+            "RETURNING *",
+            (text(why), row["n"]),
+        ).fetchall()[0]
+    )
+
+
+def _cancel(pen: Pen, number: int, reason: str) -> Job:
+    _tell_state(pen, number, f"cancelled: {reason}")
+    return load_job(
+        pen.db.execute(
+            "UPDATE jobs SET state = 'cancelled', claimed_by = NULL, ended_at = ?, reserved = 0, "
+            "message = ? WHERE n = ? RETURNING *",
+            (pen.clock(), reason, number),
+        ).fetchall()[0]
+    )
+
+
+def cancel(pen: Pen, job_id: str, owner: str, reason: str) -> Cancelling | None:
+    with transaction(pen.db):
+        row = pen.db.execute(
+            "SELECT * FROM jobs WHERE id = ? AND owner = ?", (job_id, owner)
+        ).fetchone()
+        if row is None:
+            return None
+        if row["state"] == JobState.QUEUED:
+            return Cancelling(_cancel(pen, row["n"], text(reason)), changed=True)
+        if row["state"] != JobState.RUNNING:
+            return Cancelling(reads.read_job(pen.db, row))
+        _ask_to_stop(pen, row, text(reason))
+        return Cancelling(load_job(row), here=row["claimed_by"] == pen.instance.id)
+
+
+def _ask_to_stop(pen: Pen, row: sqlite3.Row, reason: str) -> None:
+    if row["cancel_requested"] is None:
+        pen.db.execute("UPDATE jobs SET cancel_requested = ? WHERE n = ?", (reason, row["n"]))
+        _tell(pen, row["n"], None, "log", f"Asked to stop: {reason}")
+
+
+def answered(pen: Pen, job_id: str) -> None:
+    pen.db.execute(
+        "UPDATE jobs SET answered_at = ? WHERE id = ? AND answered_at IS NULL",
+        (pen.clock(), job_id),
+    )
+
+
+def beat(pen: Pen) -> None:
+    with transaction(pen.db):
+        _beat(pen)
+
+
+def _beat(pen: Pen) -> None:
+    me = pen.instance
+    pen.db.execute(
+        "INSERT INTO instances (id, pid, host, started, heartbeat) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat",
+        (me.id, me.pid, me.host, me.started, pen.clock()),
+    )
+
+
+def leave(pen: Pen) -> list[Job]:
+    with transaction(pen.db):
+        rows = pen.db.execute(
+            "SELECT * FROM jobs WHERE state = 'running' AND claimed_by = ?", (pen.instance.id,)
+        ).fetchall()
+        handed = [_let_go(pen, row, "the server that ran it was stopped") for row in rows]
+        pen.db.execute("DELETE FROM instances WHERE id = ?", (pen.instance.id,))
+    return handed
+
+
+def recover(pen: Pen, dead: Callable[[Instance], bool], attempts: int) -> list[Job]:
+    if not _others(pen):
+        return []
+    with transaction(pen.db):
+        return [_recover(pen, row, attempts) for row in _orphans(pen, dead)]
+
+
+def _others(pen: Pen) -> bool:
+    found = pen.db.execute(
+        "SELECT 1 FROM jobs WHERE state = 'running' AND claimed_by <> ? LIMIT 1",
+        (pen.instance.id,),
+    )
+    return found.fetchone() is not None
+
+
+def _orphans(pen: Pen, dead: Callable[[Instance], bool]) -> list[sqlite3.Row]:
+    """Strike the dead instances off, and return the jobs whose claimant is no longer listed."""
+    for row in pen.db.execute("SELECT * FROM instances").fetchall():
+        other = Instance(*row)
+        if other.id != pen.instance.id and dead(other):
+            pen.db.execute("DELETE FROM instances WHERE id = ?", (other.id,))
+    return pen.db.execute(
+        "SELECT * FROM jobs WHERE state = 'running' AND claimed_by <> ? "
+        "AND claimed_by NOT IN (SELECT id FROM instances) ORDER BY n",
+        (pen.instance.id,),
+    ).fetchall()
+
+
+def _recover(pen: Pen, row: sqlite3.Row, attempts: int) -> Job:
+    spent = row["spent"] + 1
+    pen.db.execute("UPDATE jobs SET spent = ? WHERE n = ?", (spent, row["n"]))
+    if spent < attempts or row["cancel_requested"] is not None:
+        return _let_go(pen, row, f"the server that ran it died (attempt {spent} of {attempts})")
+    failure = lost(load_job(row), spent, attempts)
+    _tell_state(pen, row["n"], f"lost: {failure.message}")
+    return load_job(
+        pen.db.execute(
+            "UPDATE jobs SET state = 'lost', claimed_by = NULL, ended_at = ?, reserved = 0, "
+            "failure = ? WHERE n = ? RETURNING *",
+            (pen.clock(), dump_failure(failure), row["n"]),
+        ).fetchall()[0]
+    )

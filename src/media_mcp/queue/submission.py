@@ -1,0 +1,110 @@
+"""What is asked of the queue, and the key by which a repeated ask is recognised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..catalog.model import Model
+from ..errors import InvalidArguments, Problem
+from ..job import JSON, Arguments, Asset, Caller, Job, JobState, Route
+from .store import Join
+
+JOINING_DOORS = ("mcp", "cli")
+SEEDS = 2**31
+_MAX_SEED = 2**63 - 1
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One call. `arguments` are validated and hold every default; media ones are `media://` URIs.
+
+    `seed` is what the caller gave; None lets the queue draw one. `key` is the caller's own
+    idempotency key. `backend` asks for one route. Only doors in `JOINING_DOORS` join without a key.
+    """
+
+    model: Model
+    arguments: Arguments
+    caller: Caller
+    door: str
+    inputs: Mapping[str, Asset] = field(default_factory=dict)
+    seed: int | None = None
+    key: str | None = None
+    fresh: bool = False
+    backend: str | None = None
+    priority: int = 0
+    joinable: bool = True
+
+    def join(self) -> Join | None:
+        """Return how this call finds an earlier one that it repeats; None if it never does."""
+        fingerprint = self.fingerprint()
+        if self.key is not None:
+            return Join(f"own:{self.key}", fingerprint, exact=True)
+        if self.joinable and self.door in JOINING_DOORS:
+            return Join(f"same:{fingerprint}", fingerprint, fresh=self.fresh)
+        return None
+
+    def fingerprint(self) -> str:
+        """Hash what was asked and by whom; media count by their content, which is in their URI."""
+        asked = [
+            self.model.id,
+            self.arguments,
+            self.seed,
+            self.caller.owner,
+            self.caller.project,
+        ]
+        return hashlib.sha256(canonical(asked).encode()).hexdigest()
+
+    def job(self, route: Route, seed: int, why: str, quoted: float | None, now: float) -> Job:
+        """Return the queued job of this call."""
+        return Job(
+            id=new_id(now),
+            model=self.model.id,
+            state=JobState.QUEUED,
+            caller=self.caller,
+            arguments=self.arguments,
+            route=route,
+            seed=seed,
+            door=self.door,
+            created_at=now,
+            priority=self.priority,
+            why_route=why,
+            quoted=quoted,
+            parents=tuple(self.inputs),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job of a call, and whether it is an earlier one that the call joined."""
+
+    job: Job
+    joined: bool
+
+
+def checked_seed(given: int | None) -> int:
+    """Return the seed, drawn if none was given. Raises `InvalidArguments` for one out of range."""
+    if given is None:
+        return secrets.randbelow(SEEDS)
+    if not -_MAX_SEED <= given <= _MAX_SEED:
+        problem = Problem("seed", f"must be between -{_MAX_SEED} and {_MAX_SEED} (given: {given}).")
+        raise InvalidArguments([problem], "Leave seed out to have one drawn.")
+    return given
+
+
+def canonical(value: JSON) -> str:
+    """Return JSON that is the same for equal values: keys sorted, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)
+
+
+def new_id(now: float) -> str:
+    """Return a job id: 18 letters and digits that sort by time and cannot be guessed."""
+    return _spell(int(now * 1000), 9) + _spell(secrets.randbits(45), 9)
+
+
+def _spell(number: int, length: int) -> str:
+    return "".join(_LETTERS[number >> 5 * place & 31] for place in reversed(range(length)))

@@ -1,0 +1,106 @@
+"""What no event of this process announces: writes of other servers, and their deaths."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from ..errors import StorageFailed
+from ..job import Job
+from .attempt import remove_folder
+from .dispatcher import Dispatcher
+from .liveness import BEAT_SECONDS, STALE_SECONDS, dead
+from .news import News
+from .store import Change, Store
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.2
+
+
+class Watch:
+    """Looks at the store: often while somebody waits or a job runs here, else at each heartbeat."""
+
+    def __init__(
+        self,
+        store: Store,
+        news: News,
+        dispatcher: Dispatcher,
+        *,
+        attempts: int,
+        work_dir: Path,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._news = news
+        self._dispatcher = dispatcher
+        self._attempts = attempts
+        self._work_dir = work_dir
+        self._clock = clock
+        self._stir = anyio.Event()
+        self._beaten_at = clock()
+
+    def start(self, group: TaskGroup) -> None:
+        group.start_soon(self._look_often)
+        group.start_soon(self._beat_forever)
+
+    def stir(self) -> None:
+        """Look often from now on: a job was started here, or somebody waits for one."""
+        self._stir.set()
+
+    async def _look_often(self) -> None:
+        while True:
+            if not (self._news.awaited or self._dispatcher.busy):
+                self._stir = anyio.Event()
+                await self._stir.wait()
+            await anyio.sleep(LOOK_SECONDS)
+            await self._survive(self._look)
+
+    async def _beat_forever(self) -> None:
+        while True:
+            await anyio.sleep(BEAT_SECONDS)
+            await self._survive(self.beat)
+
+    async def _survive(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except StorageFailed as error:
+            log.warning("The store could not be looked at: %s", error)
+
+    async def beat(self) -> None:
+        """Say that this server lives, take over from dead ones, and offer what is queued."""
+        late = self._clock() - self._beaten_at > STALE_SECONDS / 2
+        self._beaten_at = self._clock()
+        if self._dispatcher.busy:
+            await self._store.beat()
+        if not late:  # after a suspend everybody looks dead; let them beat first
+            await self.recover()
+        await self._look()
+        self._dispatcher.ring()
+
+    async def recover(self) -> None:
+        """Queue again, or end as lost, the jobs of servers that died."""
+        now = self._clock()
+        for job in await self._store.recover(lambda other: dead(other, now), self._attempts):
+            log.warning("Job %s was left by a dead server; it is %s now", job.id, job.state)
+            self._news.publish(job, state=True)
+            await to_thread.run_sync(self._clear, job)
+
+    def _clear(self, job: Job) -> None:
+        remove_folder(self._work_dir / job.id / str(job.attempt))
+
+    async def _look(self) -> None:
+        for change in await self._store.changes():
+            self._take_in(change)
+
+    def _take_in(self, change: Change) -> None:
+        self._news.publish(change.job, state=change.state)
+        self._dispatcher.check(change.job)
+        if change.cancel is not None:
+            self._dispatcher.stop(change.job.id, change.cancel)
+        self._dispatcher.ring(change.job.route.backend)

@@ -1,0 +1,174 @@
+"""One run of a model for an MCP client: from arguments to answer, without losing the job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from math import inf
+
+import anyio
+import mcp_types as t
+from anyio.abc import TaskGroup
+from mcp.server.context import HandlerResult
+
+from media_mcp.catalog.model import Model
+from media_mcp.job import JSON, Caller, Job, JobState
+from media_mcp.media import MediaStore
+from media_mcp.queue import Queue
+from media_mcp.server import answer
+from media_mcp.server.ask import client_roots, consent, modern
+from media_mcp.server.intake import Intake, Order
+from media_mcp.server.jobtasks import JobTasks
+from media_mcp.server.tasks import created, negotiated
+from media_mcp.server.toolset import Context
+from media_mcp.settings import Settings
+
+GONE = "media_mcp.gone"  # the key in an ASGI scope of the event that says the client hung up
+PROGRESS_SECONDS = 10.0
+GRACE_SECONDS = 0.3
+
+
+class Runs:
+    """Starts jobs for MCP clients and waits for them, as long as a client waits."""
+
+    def __init__(self, settings: Settings, intake: Intake, queue: Queue, media: MediaStore) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._queue = queue
+        self._media = media
+        self._waiting: Counter[str] = Counter()
+        self._background: TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Live as long as the server: what is left undone at the end is the queue's to keep."""
+        async with anyio.create_task_group() as self._background:
+            yield
+            self._background.cancel_scope.cancel()
+
+    async def run(
+        self,
+        ctx: Context,
+        params: t.CallToolRequestParams,
+        model: Model,
+        arguments: Mapping[str, JSON],
+        *,
+        fresh: bool = False,
+        backend: str = "",
+    ) -> HandlerResult:
+        """Run a model. Raises `MediaError`s of the call; a job's own failure is in the answer."""
+        roots = await client_roots(ctx, params, arguments)
+        order = await self._intake.prepare(model, arguments, roots)
+        await self._consent(ctx, params, order)
+        submitted = await self._intake.submit(
+            order, caller_of(ctx), "mcp", fresh=fresh, backend=backend
+        )
+        if negotiated(ctx):
+            return created(JobTasks.view(submitted.job))
+        job = await self.wait(ctx, submitted.job, self._settings.wait, owner=True)
+        return await self.answer(job, joined=submitted.joined)
+
+    async def wait(self, ctx: Context, job: Job, seconds: float, *, owner: bool = False) -> Job:
+        """Wait for a job, telling progress. When the client of an `owner` hangs up, it is stopped.
+
+        A job that others wait for goes on, and so does one whose server is going down.
+        """
+        self._waiting[job.id] += 1
+        try:
+            return await self._wait(ctx, job, seconds)
+        except anyio.get_cancelled_exc_class():
+            if owner and self._background:
+                self._background.start_soon(self._hang_up, job)
+            raise
+        finally:
+            self._waiting[job.id] -= 1
+            self._waiting += Counter()  # drops what nobody waits for
+
+    async def answer(
+        self, job: Job, *, joined: bool = False, first_asset: int = 0
+    ) -> t.CallToolResult:
+        """Return the answer for a job as it is now, with a preview of what it made."""
+        preview = None
+        if job.state is JobState.SUCCEEDED:
+            preview = await self._media.preview(job.assets[first_asset:])
+        if job.state.terminal:
+            await self._queue.mark_answered(job.id)
+        return answer.of_job(job, preview, joined=joined, first_asset=first_asset)
+
+    async def _consent(self, ctx: Context, params: t.CallToolRequestParams, order: Order) -> None:
+        limit = self._settings.confirm_above
+        if limit is None:
+            return
+        quotes = [quote for quote in await self._intake.quotes(order) if quote.ready]
+        high = quotes[0].high if quotes else 0.0
+        if high is None or high > limit:
+            price = "an unknown amount" if high is None else f"up to ${high:.2f}"
+            await consent(ctx, params, f"Running {order.model.title} may cost {price}.")
+
+    async def _wait(self, ctx: Context, job: Job, seconds: float) -> Job:
+        teller = _Teller(ctx)
+        gone = _gone(ctx)
+        async with anyio.create_task_group() as group:
+            if gone is not None:
+                group.start_soon(_cancel_when, gone, group.cancel_scope)
+            group.start_soon(teller.keep_alive)
+            job = await self._queue.wait(job.id, job.caller, seconds, teller.tell)
+            group.cancel_scope.cancel()
+        if gone is not None and gone.is_set() and not job.state.terminal and self._background:
+            self._background.start_soon(self._hang_up, job)
+        return job
+
+    async def _hang_up(self, job: Job) -> None:
+        """Give the client a moment to call again, then stop what nobody waits for."""
+        await anyio.sleep(GRACE_SECONDS)
+        if not self._waiting[job.id]:
+            await self._queue.cancel(job.id, job.caller, "the client hung up")
+
+
+class _Teller:
+    """Sends progress that only grows, at once when the job moves and else every ten seconds."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._last = -inf
+        self._job: Job | None = None
+
+    async def tell(self, job: Job) -> None:
+        self._job = job
+        step = float(job.step or 0)
+        value = step if step > self._last else self._last + 1e-3
+        await self._send(value)
+
+    async def keep_alive(self) -> None:
+        while True:
+            await anyio.sleep(PROGRESS_SECONDS)
+            await self._send(max(self._last, 0.0) + 1e-3)
+
+    async def _send(self, value: float) -> None:
+        self._last = value
+        job = self._job
+        message = (answer.progress(job) or job.state.value) if job else "waiting"
+        total = float(job.total) if job and job.total else None
+        await self._ctx.session.report_progress(value, total, message)
+
+
+def caller_of(ctx: Context) -> Caller:
+    """Return who is asking. On loopback and stdio that is the one local user."""
+    return Caller()
+
+
+def _gone(ctx: Context) -> anyio.Event | None:
+    """Return the event that the HTTP door sets when an older client hangs up.
+
+    The newer era and stdio cancel the request themselves; up to 2025-11-25 over HTTP nobody does.
+    """
+    if modern(ctx) or ctx.request is None:
+        return None
+    event = ctx.request.scope.get(GONE)
+    return event if isinstance(event, anyio.Event) else None
+
+
+async def _cancel_when(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

@@ -1,0 +1,211 @@
+"""The worker's life: one job at a time on the main thread; other threads listen and beat."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from queue import SimpleQueue
+
+from ..errors import BackendFailed, MediaError
+from . import protocol
+from .device import Device, find_device, free_host_memory, resident_bytes
+from .protocol import FromWorker, Lines, ProtocolError, ToWorker
+from .residency import Residency
+from .work import Cancelled, Pipeline, Product, Work
+
+PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "peft")
+FindPipeline = Callable[[str], Pipeline]
+_READ = 2**16
+_LONGEST_REASON = 300
+
+
+class Worker:
+    """Reads commands from one file descriptor and writes what happens to another.
+
+    `leave` ends the process at once; it is called when the server's end of a pipe is gone, even in
+    the middle of a step, since nobody is left to want the result.
+    """
+
+    def __init__(
+        self,
+        commands: int,
+        events: int,
+        find_pipeline: FindPipeline,
+        *,
+        beat_seconds: float = 5.0,
+        leave: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._commands = commands
+        self._events = events
+        self._find_pipeline = find_pipeline
+        self._beat_seconds = beat_seconds
+        self._leave = leave
+        self._writing = threading.Lock()
+        self._jobs: SimpleQueue[protocol.Run | None] = SimpleQueue()
+        self._cancelled: dict[str, threading.Event] = {}
+        self._ended = threading.Event()
+        self._residency: Residency | None = None
+
+    def serve(self, device: str) -> None:
+        """Work until `Shutdown` comes.
+
+        Beats start before torch is imported, which takes seconds. A device that is not here is told
+        as a `Failed` of no job.
+        """
+        for target in (self._beat_on, self._listen):
+            threading.Thread(target=target, daemon=True).start()
+        try:
+            found = find_device(device)
+        except MediaError as error:
+            self._send(explain("", error))
+            return
+        self._residency = Residency(found.budget, lambda: release_memory(found))
+        self._send(_hello(found))
+        for run in self._take_jobs():
+            self._do(run, found, self._residency)
+            self._beat()
+        self._ended.set()
+
+    def _take_jobs(self) -> Iterator[protocol.Run]:
+        while (run := self._jobs.get()) is not None:
+            yield run
+
+    def _send(self, message: FromWorker) -> None:
+        data = protocol.encode(message)
+        try:
+            with self._writing:
+                while data:
+                    data = data[os.write(self._events, data) :]
+        except OSError:
+            self._leave(0)
+
+    # The thread that listens.
+
+    def _listen(self) -> None:
+        lines = Lines()
+        while data := _read(self._commands):
+            for line in lines.feed(data):
+                self._obey(line)
+        self._leave(0)
+
+    def _obey(self, line: bytes) -> None:
+        try:
+            command = protocol.to_worker(line)
+        except ProtocolError as error:
+            print(f"media-mcp worker: {error}", file=sys.stderr)  # noqa: T201
+            return
+        self._accept(command)
+
+    def _accept(self, command: ToWorker) -> None:
+        match command:
+            case protocol.Run():
+                self._cancelled[command.job_id] = threading.Event()
+                self._jobs.put(command)
+            case protocol.Cancel():
+                if flag := self._cancelled.get(command.job_id):
+                    flag.set()
+            case protocol.Shutdown():
+                for flag in list(self._cancelled.values()):
+                    flag.set()
+                self._jobs.put(None)
+
+    # The thread that beats.
+
+    def _beat_on(self) -> None:
+        while not self._ended.is_set():
+            self._beat()
+            self._ended.wait(self._beat_seconds)
+
+    def _beat(self) -> None:
+        resident = self._residency.models if self._residency else ()
+        self._send(protocol.Beat(resident_bytes(), resident))
+
+    # The main thread.
+
+    def _do(self, run: protocol.Run, device: Device, residency: Residency) -> None:
+        try:
+            work = self._work(run, device, residency)
+            work.check()
+            product = self._find_pipeline(run.pipeline)(work)
+            self._finish(run, product)
+        except Cancelled:
+            self._send(protocol.Failed(run.job_id, "cancelled", "The job was cancelled."))
+        except Exception as error:
+            self._send(explain(run.job_id, error))
+        finally:
+            self._cancelled.pop(run.job_id, None)
+
+    def _finish(self, run: protocol.Run, product: Product) -> None:
+        self._beat()  # what is loaded now is known before the job's end is
+        self._send(protocol.Done(run.job_id, product.outputs, product.facts))
+
+    def _work(self, run: protocol.Run, device: Device, residency: Residency) -> Work:
+        flag = self._cancelled[run.job_id]
+
+        def check() -> None:
+            if flag.is_set():
+                raise Cancelled
+
+        def step(done: int, total: int) -> None:
+            self._send(protocol.Progress(run.job_id, done, total))
+            check()
+
+        def log(line: str) -> None:
+            self._send(protocol.Log(run.job_id, line))
+
+        return Work(run, device, residency, step, check, log)
+
+
+def _read(source: int) -> bytes:
+    try:
+        return os.read(source, _READ)
+    except OSError:
+        return b""
+
+
+def explain(job_id: str, error: Exception) -> protocol.Failed:
+    """Say in one line what went wrong; the traceback of a surprise goes to stderr, for the log."""
+    if isinstance(error, MediaError):
+        retryable = isinstance(error, BackendFailed) and error.retryable
+        return protocol.Failed(job_id, error.code, error.message, error.hint, retryable)
+    traceback.print_exception(error)
+    said = str(error).strip().splitlines() or [""]
+    reason = f"{type(error).__name__}: {said[0]}"[:_LONGEST_REASON]
+    return protocol.Failed(
+        job_id,
+        "backend_failed",
+        f"The pipeline failed: {reason}",
+        "Check the arguments against the model's limits; the server's log holds the traceback.",
+    )
+
+
+def _hello(device: Device) -> protocol.Hello:
+    return protocol.Hello(
+        protocol.VERSION,
+        os.getpid(),
+        platform.python_version(),
+        dict(_installed()),
+        device.name,
+        device.memory,
+    )
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue
+
+
+def release_memory(device: Device) -> None:
+    """Give back what evicted pipelines held, on the host and on the device."""
+    free_host_memory()
+    torch = sys.modules.get("torch")
+    if torch is not None and device.kind == "cuda":
+        torch.cuda.empty_cache()

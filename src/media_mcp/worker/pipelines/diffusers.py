@@ -1,0 +1,217 @@
+"""Runs any diffusers text-to-image pipeline: the embedded sketch and FLUX go the same way.
+
+A card's spec says `weights` (`embedded:NAME`, an absolute folder or a hub id) and may say `dtype`,
+`revision`, `variant`, `local_files_only`, `map` (our argument to theirs), `call` (arguments that
+are fixed) and `enlarge` (which argument holds the side, in pixels, to enlarge pictures to).
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from ...errors import BadCard, BadOutput
+from ..device import peak_bytes
+from ..protocol import Made
+from ..residency import Resident
+from ..weights import estimate, local_folder
+from ..work import Product, Work
+from .faults import readable_faults
+from .steps import counted, view
+
+DTYPES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+COUNT = "num_images"
+OURS = frozenset({"generator", "output_type", "return_dict", "callback_on_step_end"})
+
+
+def run(work: Work) -> Product:
+    """Draw `num_images` pictures (one unless said) with seeds seed, seed + 1 and so on."""
+    spec = work.run.spec
+    weights = str(spec.get("weights", ""))
+    with readable_faults(weights, work.device, work.residency):
+        folder = find_weights(work, weights)
+        dtype = dtype_name(spec, work.device.kind)
+        size = estimate(folder, DTYPES[dtype])
+        with work.residency.hold(
+            resident_name(spec, dtype),
+            size,
+            lambda: load(work, folder, dtype),
+            model=work.run.model,
+        ) as resident:
+            return _draw_all(work, resident, dtype)
+
+
+def resident_name(spec: Mapping[str, Any], dtype: str) -> str:
+    """Return what tells these weights from others: `black-forest-labs/FLUX.1-schnell bfloat16`."""
+    parts = (spec.get("weights"), spec.get("revision"), spec.get("variant"), dtype)
+    return " ".join(str(part) for part in parts if part)
+
+
+def dtype_name(spec: Mapping[str, Any], device: str) -> str:
+    """Return the number format to load with: the card's, else float32 on a CPU, bfloat16 beyond."""
+    name = str(spec.get("dtype") or ("float32" if device == "cpu" else "bfloat16"))
+    if name not in DTYPES:
+        raise BadCard(f"dtype: {name!r} is none of {', '.join(DTYPES)}.", "Mend the model's card.")
+    return name
+
+
+def find_weights(work: Work, weights: str) -> Path:
+    """Return the folder of `weights`, fetching it from the hub if it is a repository there."""
+    folder = local_folder(weights)
+    if folder is not None:
+        return folder
+    from diffusers import DiffusionPipeline
+
+    spec = work.run.spec
+    work.log(f"Looking for {weights} on this machine and on the hub.")
+    found = DiffusionPipeline.download(
+        weights,
+        revision=spec.get("revision"),
+        variant=spec.get("variant"),
+        use_safetensors=True,
+        local_files_only=bool(spec.get("local_files_only", False)),
+        trust_remote_code=False,
+    )
+    return Path(found)
+
+
+def load(work: Work, folder: Path, dtype: str) -> Any:
+    """Load the pipeline in `folder` onto the device: safetensors only, no code but diffusers'."""
+    import torch
+    from diffusers import DiffusionPipeline
+
+    quieten()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or usable_cores()))
+    work.log(f"Loading {work.run.spec['weights']} on {work.device.name}.")
+    pipe = DiffusionPipeline.from_pretrained(
+        str(folder),
+        torch_dtype=getattr(torch, dtype),
+        variant=work.run.spec.get("variant"),
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+    )
+    work.check()
+    return pipe.to(work.device.name)
+
+
+def quieten() -> None:
+    """Keep the libraries' notices and bars out of the log."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the pipeline is called with, and the arguments that it has no place for."""
+
+    kwargs: Mapping[str, Any]
+    ignored: tuple[str, ...]
+
+
+def plan_call(pipe: Any, spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> Call:
+    """Map our arguments to those of the pipeline; what the card fixes wins."""
+    accepted = set(inspect.signature(pipe.__call__).parameters) - OURS
+    names, fixed = spec.get("map", {}), dict(spec.get("call", {}))
+    kwargs, ignored = {}, []
+    for name, value in arguments.items():
+        target = names.get(name, name)
+        if value is None or name in ("seed", COUNT, spec.get("enlarge")):
+            continue
+        if target in accepted and target not in fixed:
+            kwargs[target] = value
+        else:
+            ignored.append(name)
+    return Call(kwargs | fixed, tuple(sorted(ignored)))
+
+
+def _draw_all(work: Work, resident: Resident, dtype: str) -> Product:
+    arguments, pipe = work.run.arguments, resident.value
+    call = plan_call(pipe, work.run.spec, arguments)
+    if call.ignored:
+        work.log(f"Ignored, as {type(pipe).__name__} has no use for it: {', '.join(call.ignored)}.")
+    count = int(arguments.get(COUNT) or 1)
+    started = perf_counter()
+    pictures = [_draw(work, pipe, call, index, count) for index in range(count)]
+    seconds = perf_counter() - started
+    made = [_save(work, picture, index) for index, picture in enumerate(pictures)]
+    facts = _facts(work, resident, dtype) | {
+        "native_size": f"{pictures[0].width}x{pictures[0].height}",
+        "run_seconds": round(seconds, 3),
+    }
+    return Product(tuple(made), facts | ({"ignored": list(call.ignored)} if call.ignored else {}))
+
+
+def _draw(work: Work, pipe: Any, call: Call, index: int, count: int) -> Any:
+    """Draw one picture; each has a run of its own, as some pipelines fail on lists of prompts."""
+    import torch
+
+    work.check()
+    own = view(pipe, counted(work.step, index, count))
+    # On the CPU whatever the device is, so that a seed means the same picture everywhere.
+    generator = torch.Generator("cpu").manual_seed(work.run.seed + index)
+    pictures = own(**call.kwargs, generator=generator, output_type="pil").images
+    if not pictures:
+        raise BadOutput(f"{type(pipe).__name__} returned no picture.", "Try another seed.")
+    return pictures[0]
+
+
+def _save(work: Work, picture: Any, index: int) -> Made:
+    name = f"{work.role}-{index}.png"
+    side = work.run.arguments.get(work.run.spec.get("enlarge", ""))
+    _enlarged(picture, side).save(work.folder / name, format="PNG")
+    return Made(name, work.role, "image/png")
+
+
+def _enlarged(picture: Any, side: int | None) -> Any:
+    """Return the picture with its longer side at `side` pixels."""
+    from PIL.Image import Resampling
+
+    if not side or side == max(picture.size):
+        return picture
+    factor = side / max(picture.size)
+    size = tuple(max(1, round(pixels * factor)) for pixels in picture.size)
+    return picture.resize(size, Resampling.LANCZOS)
+
+
+def _facts(work: Work, resident: Resident, dtype: str) -> dict[str, Any]:
+    return {
+        "seed": work.run.seed,
+        "steps": _steps(work),
+        "load_seconds": round(resident.load_seconds, 3),
+        "device": work.device.name,
+        "dtype": dtype,
+        "peak_memory_bytes": _peak(work.device.name),
+    }
+
+
+def _steps(work: Work) -> Any:
+    spec, arguments = work.run.spec, work.run.arguments
+    fixed = spec.get("call", {}).get("num_inference_steps")
+    return fixed or arguments.get("steps") or arguments.get("num_inference_steps")
+
+
+def _peak(device: str) -> int:
+    """Return the most memory held so far: on a CUDA device the device's, else the process's."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    return peak_bytes()

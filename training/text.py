@@ -1,0 +1,154 @@
+"""The text encoder: a small stock BERT that writes the parse of a prompt at fixed leading tokens."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from captions import caption
+from codes import ANCHORS, SLOTS, USED, WIDTH, anchors, encode
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from wishes import resolve, sample_wish
+
+MAX_TOKENS = 72
+LEAD = SLOTS + ANCHORS
+SPECIAL = ["<pad>", "<unk>", "</s>", *(f"<slot{i}>" for i in range(SLOTS))]
+SPECIAL += [f"<at{i}>" for i in range(ANCHORS)]
+Log = Callable[[str], None]
+
+
+def vocabulary(seed: int, captions: int = 60_000) -> list[str]:
+    """Every word that the captions use, odd words left out."""
+    rng = random.Random(seed)
+    split = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    words: set[str] = set()
+    for _ in range(captions):
+        text = caption(sample_wish(rng), rng).lower()
+        words.update(word for word, _ in split.pre_tokenize_str(text))
+    return SPECIAL + sorted(w for w in words if not w.startswith("zq"))
+
+
+def build_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer whose template puts the slots and anchors before the prompt."""
+    index = {word: i for i, word in enumerate(words)}
+    core = Tokenizer(models.WordLevel(index, unk_token="<unk>"))
+    core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
+    lead = [word for word in words[: len(SPECIAL)] if word not in ("<pad>", "<unk>", "</s>")]
+    core.post_processor = processors.TemplateProcessing(
+        single=" ".join([*lead, "$A", "</s>"]),
+        special_tokens=[(word, index[word]) for word in (*lead, "</s>")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        eos_token="</s>",
+        model_max_length=MAX_TOKENS,
+    )
+
+
+def build_encoder(words: int, layers: int, inner: int) -> BertModel:
+    """A fresh encoder."""
+    config = BertConfig(
+        vocab_size=words,
+        hidden_size=WIDTH,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=inner,
+        max_position_embeddings=MAX_TOKENS,
+        type_vocab_size=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=0,
+        attn_implementation="eager",
+    )
+    return BertModel(config, add_pooling_layer=True)
+
+
+def samples(rng: random.Random, held_out: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+    """Captions and the codes that they stand for; now and then the empty prompt."""
+    while True:
+        if not held_out and rng.random() < 0.005:
+            yield "", np.zeros((SLOTS, USED), np.float32)
+            continue
+        wish = sample_wish(rng)
+        spec = resolve(wish)
+        if spec.held_out() == held_out:
+            yield caption(wish, rng), encode(spec)
+
+
+def read_codes(
+    encoder: BertModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]
+) -> tuple[Tensor, Tensor]:
+    """What the encoder writes for some prompts, and which tokens are padding."""
+    tokens = tokenizer(
+        texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+    )
+    hidden = encoder(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask)
+    return hidden.last_hidden_state[..., :USED], tokens.attention_mask
+
+
+def code_loss(written: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of slots, anchors and of the words, which should say nothing."""
+    slots = (written[:, :SLOTS] - wanted).pow(2).sum(-1).mean()
+    places = (written[:, SLOTS:LEAD] - torch.from_numpy(anchors())).pow(2).sum(-1).mean()
+    rest = mask[:, LEAD:, None] * written[:, LEAD:]
+    return slots + 0.3 * places + 0.3 * rest.pow(2).sum() / mask[:, LEAD:].sum()
+
+
+def slot_accuracy(written: Tensor, wanted: Tensor) -> float:
+    """Part of the prompts whose every slot is nearer to what is wanted than 0.3 in each number."""
+    close = (written[:, :SLOTS] - wanted).abs().amax((1, 2)) < 0.3
+    return close.float().mean().item()
+
+
+def fit_encoder(
+    encoder: BertModel,
+    tokenizer: PreTrainedTokenizerFast,
+    log: Log,
+    *,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
+) -> None:
+    """Trains on fresh captions only; every prompt is new."""
+    source = samples(random.Random(seed))
+    check = [next(samples(random.Random(seed + 1), held_out=True)) for _ in range(1)]
+    held = samples(random.Random(seed + 1), held_out=True)
+    check = [next(held) for _ in range(512)]
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=rate, betas=(0.9, 0.98), fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps, pct_start=0.05, anneal_strategy="linear"
+    )
+    began = time.monotonic()
+    for step in range(1, steps + 1):
+        texts, codes = zip(*(next(source) for _ in range(batch)), strict=True)
+        wanted = torch.from_numpy(np.stack(codes))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            written, mask = read_codes(encoder, tokenizer, list(texts))
+        loss = code_loss(written.float(), mask, wanted)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        if step % 200 == 0 or step == steps:
+            score = check_encoder(encoder, tokenizer, check)
+            speed = step * batch / (time.monotonic() - began)
+            log(f"text step {step} loss {loss.item():.4f} held-out {score:.3f} samples/s {speed:.0f}")
+
+
+@torch.no_grad()
+def check_encoder(
+    encoder: BertModel, tokenizer: PreTrainedTokenizerFast, check: list[tuple[str, np.ndarray]]
+) -> float:
+    """Part of the held-out prompts that the encoder reads right in every slot."""
+    written, _ = read_codes(encoder, tokenizer, [text for text, _ in check])
+    return slot_accuracy(written, torch.from_numpy(np.stack([code for _, code in check])))
