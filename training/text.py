@@ -68,7 +68,7 @@ def build_encoder(words: int, layers: int, inner: int) -> BertModel:
         pad_token_id=0,
         attn_implementation="eager",
     )
-    return BertModel(config, add_pooling_layer=True)
+    return BertModel(config)
 
 
 def samples(rng: random.Random, held_out: bool = False) -> Iterator[tuple[str, np.ndarray]]:
@@ -120,7 +120,6 @@ def fit_encoder(
 ) -> None:
     """Trains on fresh captions only; every prompt is new."""
     source = samples(random.Random(seed))
-    check = [next(samples(random.Random(seed + 1), held_out=True)) for _ in range(1)]
     held = samples(random.Random(seed + 1), held_out=True)
     check = [next(held) for _ in range(512)]
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=rate, betas=(0.9, 0.98), fused=True)
@@ -139,7 +138,7 @@ def fit_encoder(
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
-        if step % 200 == 0 or step == steps:
+        if step % 50 == 0 or step == steps:
             score = check_encoder(encoder, tokenizer, check)
             speed = step * batch / (time.monotonic() - began)
             log(f"text step {step} loss {loss.item():.4f} held-out {score:.3f} samples/s {speed:.0f}")

@@ -45,10 +45,13 @@ class Index:
 
     def find(self, query: str, *, task: str = "", limit: int = 10) -> list[Found]:
         asked = words(query)
-        scores = self._score(asked) if asked else dict.fromkeys(range(len(self._models)), 0.0)
+        scores = self._score(asked) if asked else dict.fromkeys(range(len(self._models)), 1.0)
         fits = [n for n in scores if not task or self._models[n].task == task]
-        ranked = sorted(fits, key=lambda n: (-scores[n], not self._models[n].featured, n))
+        ranked = sorted(fits, key=lambda n: (-scores[n] * self._boost(n), n))
         return [Found(self._models[n], scores[n]) for n in ranked[:limit]]
+
+    def _boost(self, number: int) -> float:
+        return 1.5 if self._models[number].featured else 1.0
 
     def _score(self, asked: Iterable[str]) -> dict[int, float]:
         scores: Counter[int] = Counter()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .check import check_output
     from .facts import Facts
     from .inputs import Inputs
-    from .probe import probe
+    from .probing import probe
     from .store import MediaStore
 
 __all__ = ["Facts", "Inputs", "MediaStore", "check_output", "name_for", "probe"]
@@ -20,7 +20,7 @@ _HOMES = {
     "Inputs": "inputs",
     "MediaStore": "store",
     "check_output": "check",
-    "probe": "probe",
+    "probe": "probing",
 }
 
 

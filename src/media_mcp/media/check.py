@@ -60,6 +60,8 @@ def _look(asset: Asset) -> list[str]:
         return look(asset, found)
     except BadMedia as error:
         return [error.message]
+    except OSError as error:
+        return [f"The file cannot be opened: {(error.strerror or 'unknown').lower()}."]
 
 
 def _look_at_image(asset: Asset, found: Format | None) -> list[str]:

@@ -8,6 +8,7 @@ from ..errors import BadMedia
 from ..job import MediaKind
 
 MAX_PIXELS = 8192 * 8192  # of one picture or frame
+MAX_SIDE = 32_768  # pixels of the longer side
 MAX_FRAMES = 5000  # of an animated image
 MAX_SECONDS = 6 * 3600.0  # of audio or video
 MAX_STREAMS = 32
@@ -51,6 +52,8 @@ def too_much(what: str, given: str, bound: str) -> BadMedia:
 
 def check_pixels(what: str, width: int, height: int) -> None:
     """Raise `BadMedia` when a picture of this size would take too much memory."""
+    if max(width, height) > MAX_SIDE:
+        raise too_much(what, f"{width}x{height} pixels", f"{MAX_SIDE:,} on a side")
     if width * height > MAX_PIXELS:
         given = f"{width}x{height} = {width * height:,} pixels"
         raise too_much(what, given, f"{MAX_PIXELS:,} pixels")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import BadMedia
 from ..job import MediaKind
 from .facts import MAX_FRAMES, MAX_PIXELS, PATIENCE, Facts, broken, check_pixels, too_much
 
@@ -40,12 +41,13 @@ def open_picture(path: Path, name: str) -> Iterator[Image]:
             check_pixels(f"{name} image", *image.size)
             yield image
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning):
-        raise too_much(
-            f"{name} image", f"more than {MAX_PIXELS:,} pixels", f"{MAX_PIXELS:,}"
-        ) from None
+        bound = f"{MAX_PIXELS:,} pixels"
+        raise too_much(f"{name} image", f"more than {bound}", bound) from None
     except UnidentifiedImageError:
         raise broken(f"{name} image", "its header is damaged or incomplete") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError) as error:
+    except BadMedia:
+        raise
+    except Exception as error:  # given hostile bytes, the decoders raise nearly anything
         raise broken(f"{name} image", _words(error)) from None
 
 
@@ -85,6 +87,8 @@ def _animation(image: Image) -> tuple[int, float]:
     raise too_much("animation", f"more than {MAX_FRAMES} frames", f"{MAX_FRAMES}")
 
 
-def _words(error: BaseException) -> str:
+def _words(error: Exception) -> str:
+    """Return what an `OSError` of Pillow says; the words of others help nobody."""
     text = str(error).partition("\n")[0].rstrip(".")
-    return text if text and len(text) < 120 else "its data are damaged or incomplete"
+    plain = isinstance(error, OSError) and 0 < len(text) < 120
+    return text if plain else "its data are damaged or incomplete"

@@ -50,7 +50,7 @@ def render(assets: Sequence[Asset]) -> bytes | None:
 def _alone(asset: Asset) -> Image | None:
     if asset.kind is not MediaKind.VIDEO:
         return _tile(asset)
-    with suppress(BadMedia):
+    with suppress(BadMedia, OSError):
         return _sheet([(f"{at:.1f} s", frame) for at, frame in _frames(asset, TILES)])
     return None
 

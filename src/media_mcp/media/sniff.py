@@ -90,7 +90,7 @@ def _past_prologue(text: str, at: int) -> int:
         return at + 1
     for start, end in (("<!--", "-->"), ("<?", "?>"), ("<!DOCTYPE svg", ">")):
         if text.startswith(start, at):
-            close = text.find(end, _past_subset(text, at) if start[2] == "D" else at)
+            close = text.find(end, _past_subset(text, at) if start.startswith("<!D") else at)
             return close + len(end) if close >= 0 else at
     return at
 

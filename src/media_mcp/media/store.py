@@ -13,11 +13,11 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from ..errors import BadMedia, InvalidArguments, NotFound, Problem, StorageFailed
+from ..errors import InvalidArguments, NotFound, Problem, StorageFailed
 from ..job import JSON, Asset, MediaKind
 from .facts import Facts
 from .names import name_for
-from .probe import probe_file
+from .probing import probe_file
 from .shelf import Intake, Shelf, Staged, chunks_of
 
 URI = re.compile(r"media://([0-9a-f]{64})\.([a-z0-9]{1,8})")
@@ -161,7 +161,7 @@ class MediaStore:
                 return key
             if self._shelf.hash_of(key) == staged.sha256:  # left by a process that died here
                 return key
-        raise BadMedia(f"{key} is there already.", "Move that file away and try again.")
+        raise StorageFailed(f"{key} is there already.", "Move that file away and try again.")
 
     def _again(self, staged: Staged, side: dict[str, Any], provenance: Mapping[str, JSON]) -> None:
         if not self._shelf.has(side["file"]):

@@ -74,6 +74,8 @@ def open_streams(path: Path, name: str) -> Iterator[InputContainer]:
             yield container
     except av.FFmpegError as error:
         raise broken(f"{name} file", (error.strerror or "damaged").lower()) from None
+    except (ValueError, ArithmeticError):
+        raise broken(f"{name} file", "its data contradict each other") from None
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
@@ -82,6 +84,8 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise broken("video", "its codec is not known")
             stream.codec_context.thread_count = 1
             check_pixels("video", stream.codec_context.width, stream.codec_context.height)
             return stream
@@ -89,8 +93,9 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first stream of sound."""
-    return next(iter(container.streams.audio), None)
+    """Return the first stream of sound that can be decoded."""
+    streams = (s for s in container.streams.audio if s.codec_context is not None)
+    return next(streams, None)
 
 
 def probe_streams(path: Path, name: str) -> Facts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -51,7 +52,7 @@ class Attempt:
         self._stopped: str | None = None
         self._stale = False
         self._scribe = Scribe(claim, rooms.store, rooms.news, self.lose)
-        self._folder = rooms.work_dir / claim.job.id / str(claim.job.attempt)
+        self._folder = work_folder(rooms.work_dir, claim.job)
 
     def stop(self, reason: str) -> None:
         self._stopped = reason
@@ -63,11 +64,13 @@ class Attempt:
         self._scope.cancel()
 
     async def run(self) -> None:
-        """Run to the end and write it. Raises nothing but cancellation, which writes nothing."""
+        """Run to the end and write it. When it is cancelled from outside, nothing is written."""
         try:
             outcome = await self._outcome()
             if not self._stale:
                 await self._settle(outcome)
+        except Exception as error:  # a bug of ours must not leave the job running for ever
+            await self._fail(error)
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(remove_folder, self._folder)
@@ -78,12 +81,20 @@ class Attempt:
         with self._scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._scribe.run)
-                try:
-                    outcome = await self._backend.run(await self._prepare())
-                except Exception as error:
-                    outcome = only(error)
+                outcome = await self._run_backend()
                 group.cancel_scope.cancel()
         return outcome
+
+    async def _run_backend(self) -> Result | Exception:
+        try:
+            return await self._backend.run(await self._prepare())
+        except Exception as error:
+            return only(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return RuntimeError("The backend was cancelled, but not by us.")
 
     async def _prepare(self) -> Run:
         job = self.claim.job
@@ -107,14 +118,13 @@ class Attempt:
             await self._succeed(outcome)
         elif self._stopped is not None:
             await self._end(Ending(JobState.CANCELLED, message=self._stopped))
-        elif outcome is not None and self._may_retry(outcome):
+        elif isinstance(outcome, BackendFailed) and self._may_retry(outcome):
             await self._retry(outcome)
-        else:
-            await self._fail(outcome or RuntimeError("cancelled by nobody"))
+        elif outcome is not None:
+            await self._fail(outcome)
 
-    def _may_retry(self, error: Exception) -> bool:
-        retryable = isinstance(error, BackendFailed) and error.retryable
-        return retryable and self.claim.spent + 1 < self._rooms.attempts
+    def _may_retry(self, error: BackendFailed) -> bool:
+        return error.retryable and self.claim.spent + 1 < self._rooms.attempts
 
     async def _succeed(self, result: Result) -> None:
         """Past this point the work is done and paid: neither a stop nor a shutdown undoes it."""
@@ -238,10 +248,14 @@ def provenance(job: Job, model: Model, result: Result) -> Mapping[str, JSON]:
     }
 
 
+def work_folder(work_dir: Path, job: Job) -> Path:
+    """Return the folder of the job's present attempt: flat, to make and remove it in one go."""
+    return work_dir / f"{job.id}-{job.attempt}"
+
+
 def make_folder(folder: Path) -> None:
     """Make an attempt's folder, empty. Raises `StorageFailed`."""
     try:
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise StorageFailed(
@@ -252,7 +266,3 @@ def make_folder(folder: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.parent.rmdir()
-    except OSError:  # an attempt that another server runs is still in there
-        pass

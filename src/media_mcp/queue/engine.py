@@ -113,8 +113,8 @@ class Queue:
         Raises `NotConfigured` if no route is ready, `InvalidArguments` for a bad seed or backend
         and `BadInput` for an idempotency key that was used for another request.
         """
-        join = submission.join()
         seed = checked_seed(submission.seed)
+        join = submission.join()
         try:
             choice = await self._choose(submission)
         except NotConfigured:

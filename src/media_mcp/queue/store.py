@@ -1,4 +1,4 @@
-"""The port: what keeps the jobs. The queue and the record are one table, so nothing can disagree."""
+"""The port: what keeps the jobs. The queue and the record are one table: they cannot disagree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import BadInput
 from ..job import JSON, Asset, Caller, Event, Failure, Job, JobState
 
 
-class Stale(Exception):  # noqa: N818 (it reads as what the claimant is)
+class Stale(Exception):
     """The claim was taken away: another attempt owns the job now, and this write was refused."""
 
 
@@ -163,10 +163,10 @@ class Store(Protocol):
         """Return what other processes changed since the last call."""
 
 
-def key_reused(key: str, job_id: str) -> BadInput:
+def key_reused(job_id: str) -> BadInput:
     """Return the error for a key that came back with another request."""
     return BadInput(
-        f"The idempotency key {key!r} was used for another request (job {job_id}).",
+        f"This idempotency key was used for another request (job {job_id}).",
         "Send a new key with a new request, or the same arguments with this one.",
     )
 

@@ -15,7 +15,7 @@ from .store import Join
 
 JOINING_DOORS = ("mcp", "cli")
 SEEDS = 2**31
-_MAX_SEED = 2**63 - 1
+_MAX_SEED_BITS = 63  # what a row holds
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -43,7 +43,7 @@ class Submission:
         """Return how this call finds an earlier one that it repeats; None if it never does."""
         fingerprint = self.fingerprint()
         if self.key is not None:
-            return Join(f"own:{self.key}", fingerprint, exact=True)
+            return Join(f"own:{digest(self.key)}", fingerprint, exact=True)
         if self.joinable and self.door in JOINING_DOORS:
             return Join(f"same:{fingerprint}", fingerprint, fresh=self.fresh)
         return None
@@ -57,7 +57,7 @@ class Submission:
             self.caller.owner,
             self.caller.project,
         ]
-        return hashlib.sha256(canonical(asked).encode()).hexdigest()
+        return digest(canonical(asked))
 
     def job(self, route: Route, seed: int, why: str, quoted: float | None, now: float) -> Job:
         """Return the queued job of this call."""
@@ -90,8 +90,9 @@ def checked_seed(given: int | None) -> int:
     """Return the seed, drawn if none was given. Raises `InvalidArguments` for one out of range."""
     if given is None:
         return secrets.randbelow(SEEDS)
-    if not -_MAX_SEED <= given <= _MAX_SEED:
-        problem = Problem("seed", f"must be between -{_MAX_SEED} and {_MAX_SEED} (given: {given}).")
+    if given.bit_length() > _MAX_SEED_BITS:
+        bits = given.bit_length()
+        problem = Problem("seed", f"has {bits} bits; the most is {_MAX_SEED_BITS}.")
         raise InvalidArguments([problem], "Leave seed out to have one drawn.")
     return given
 
@@ -99,6 +100,10 @@ def checked_seed(given: int | None) -> int:
 def canonical(value: JSON) -> str:
     """Return JSON that is the same for equal values: keys sorted, no spaces, ASCII only."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def new_id(now: float) -> str:

@@ -11,8 +11,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from ..errors import StorageFailed
-from ..job import Job
-from .attempt import remove_folder
+from .attempt import remove_folder, work_folder
 from .dispatcher import Dispatcher
 from .liveness import BEAT_SECONDS, STALE_SECONDS, dead
 from .news import News
@@ -89,10 +88,7 @@ class Watch:
         for job in await self._store.recover(lambda other: dead(other, now), self._attempts):
             log.warning("Job %s was left by a dead server; it is %s now", job.id, job.state)
             self._news.publish(job, state=True)
-            await to_thread.run_sync(self._clear, job)
-
-    def _clear(self, job: Job) -> None:
-        remove_folder(self._work_dir / job.id / str(job.attempt))
+            await to_thread.run_sync(remove_folder, work_folder(self._work_dir, job))
 
     async def _look(self) -> None:
         for change in await self._store.changes():

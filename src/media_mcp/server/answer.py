@@ -119,7 +119,7 @@ def job_facts(job: Job, *, joined: bool = False, first_asset: int = 0) -> dict[s
         route=job.route.backend,
         why_route=shorten(job.why_route, 100),
         progress=progress(job),
-        findings=[shorten(finding, 120) for finding in job.findings[:3]],
+        findings=[shorten(finding, 100) for finding in job.findings[:2]],
         joined=joined or None,
         error=_error(job),
     )
@@ -196,7 +196,7 @@ def _next(job: Job, facts: Mapping[str, JSON], first: int) -> str:
 def _error(job: Job) -> dict[str, str] | None:
     if job.failure is None:
         return None
-    return {"code": job.failure.code, "message": shorten(job.failure.message, 300)}
+    return {"code": job.failure.code, "message": shorten(job.failure.message, 280)}
 
 
 def _link(asset: Asset, job: Job) -> t.ResourceLink:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,16 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, roots: Sequence[Path] = ()) -> AsyncIterator[App]:
+async def open_app(
+    settings: Settings,
+    roots: Sequence[Path] = (),
+    *,
+    backends: Mapping[str, Backend] | None = None,
+) -> AsyncIterator[App]:
     """Open the rooms; inputs may be read under `roots` besides those of the settings.
+
+    `backends` adds some by name to those that the catalog's routes ask for, for programs that
+    embed media-mcp; they are closed with the rest.
 
     Raises `BadCard`, `StorageFailed` and other `NotConfigured` errors before anything is served.
     """
@@ -47,12 +55,12 @@ async def open_app(settings: Settings, roots: Sequence[Path] = ()) -> AsyncItera
         allow_private=settings.allow_private_urls,
     )
     async with AsyncExitStack() as stack:
-        backends = registry.create_all(_wanted(catalog), settings)
-        for backend in backends.values():
+        places = registry.create_all(_wanted(catalog), settings) | dict(backends or {})
+        for backend in places.values():
             stack.push_async_callback(backend.aclose)
-        queue = Queue(settings, backends, media, catalog.get)
+        queue = Queue(settings, places, media, catalog.get)
         await stack.enter_async_context(queue)
-        yield App(settings, catalog, backends, media, queue, Intake(catalog, inputs, queue))
+        yield App(settings, catalog, places, media, queue, Intake(catalog, inputs, queue))
 
 
 def working_root() -> list[Path]:

@@ -95,7 +95,7 @@ def _loaded_bytes(file: Path, float_bytes: int) -> int:
 
 def _tensor_bytes(tensor: Mapping[str, Any], float_bytes: int) -> int:
     if tensor["dtype"] in _FLOATS:
-        return prod(tensor["shape"]) * float_bytes
+        return int(prod(tensor["shape"])) * float_bytes
     start, end = tensor["data_offsets"]
     return int(end - start)
 

@@ -11,10 +11,11 @@ from time import perf_counter
 import anyio
 
 from ...catalog.model import Model
-from ...errors import BackendFailed, MissingExtra, NotConfigured
+from ...errors import BackendFailed, MissingExtra, NotConfigured, WorkerDied
 from ...job import JSON, Quote, Result, Route
 from ...settings import Settings
 from ...worker import protocol
+from ...worker.protocol import ProtocolError
 from ..base import Readiness, Report, Run
 from .installed import Installation
 from .process import WorkerProcess
@@ -36,14 +37,14 @@ def create(settings: Settings) -> Local:
 
 @dataclass(slots=True)
 class Timing:
-    """How long a model's jobs took here so far."""
+    """How long a model's jobs took here so far, in seconds, without the loading of weights."""
 
     runs: int = 0
     seconds: float = 0.0
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: float, result: Result) -> None:
         self.runs += 1
-        self.seconds += seconds
+        self.seconds += max(0.0, seconds - float(result.facts.get("load_seconds", 0.0)))
 
     @property
     def mean(self) -> float | None:
@@ -97,7 +98,7 @@ class Local:
             seconds=timing.mean,
             ready=told.ready,
             reason=f"{told.reason} {told.fix}".strip(),
-            basis=f"This machine, free; the mean of {timing.runs} runs since the server started.",
+            basis=f"This machine, free; the mean of {timing.runs} runs once loaded.",
         )
 
     def warm(self) -> frozenset[str]:
@@ -112,7 +113,7 @@ class Local:
                 result = await self._attend(worker, run)
             finally:
                 self._let_go_later()
-        self._timings.setdefault(run.model.id, Timing()).add(perf_counter() - started)
+        self._timings.setdefault(run.model.id, Timing()).add(perf_counter() - started, result)
         return result
 
     async def aclose(self) -> None:
@@ -139,38 +140,31 @@ class Local:
         return self._worker
 
     async def _attend(self, worker: WorkerProcess, run: Run) -> Result:
+        order = _sendable(run)
         worker.listen()
         try:
-            await worker.send(to_wire(run))
-            return await self._follow(worker, run)
-        except asyncio.CancelledError:
+            worker.send(order)
+            end = await _follow(worker, run)
+        except WorkerDied:
+            raise
+        except BaseException:  # cancelled, or a report could not be kept
             with anyio.CancelScope(shield=True):
                 await self._stop(worker, run.job_id)
             raise
         finally:
             worker.ignore()
-
-    async def _follow(self, worker: WorkerProcess, run: Run) -> Result:
-        """Pass on what the worker tells of this job until it ends."""
-        while True:
-            match await worker.receive():
-                case protocol.Progress(run.job_id, step, total):
-                    await run.report(Report("progress", step, total))
-                case protocol.Log(run.job_id, message):
-                    await run.report(Report("log", message=message))
-                case protocol.Done(run.job_id) as done:
-                    return to_result(done, run.folder)
-                case protocol.Failed(run.job_id) as failed:
-                    raise to_error(failed)
+        if isinstance(end, protocol.Failed):
+            raise to_error(end)
+        return to_result(end, run.folder)
 
     async def _stop(self, worker: WorkerProcess, job_id: str) -> None:
         """Cancel the job in the worker; end a worker whose step does not end in time."""
-        await worker.send(protocol.Cancel(job_id))
+        worker.send(protocol.Cancel(job_id))
         try:
             async with asyncio.timeout(self._cancel_seconds):
                 while not _ends(await worker.receive(), job_id):
                     pass
-        except (TimeoutError, BackendFailed):
+        except (TimeoutError, WorkerDied):
             await worker.kill()
 
     def _let_go_later(self) -> None:
@@ -188,6 +182,30 @@ class Local:
         if self._letting_go is not None:
             self._letting_go.cancel()
             self._letting_go = None
+
+
+def _sendable(run: Run) -> protocol.Run:
+    """Say `run` in the worker's words. Raises `BackendFailed` for one that is too large to say."""
+    order = to_wire(run)
+    try:
+        protocol.encode(order)
+    except ProtocolError as error:
+        raise BackendFailed(
+            f"The call cannot be sent to the worker: {error}", "Send shorter arguments."
+        ) from None
+    return order
+
+
+async def _follow(worker: WorkerProcess, run: Run) -> protocol.Done | protocol.Failed:
+    """Pass on what the worker tells of this job until it ends."""
+    while True:
+        match await worker.receive():
+            case protocol.Progress(run.job_id, step, total):
+                await run.report(Report("progress", step, total))
+            case protocol.Log(run.job_id, message):
+                await run.report(Report("log", message=message))
+            case protocol.Done(run.job_id) | protocol.Failed(run.job_id) as end:
+                return end
 
 
 def _missing(missing: tuple[str, ...], told: Readiness) -> NotConfigured:

@@ -60,7 +60,7 @@ def worker_environment(ours: Mapping[str, str], *, same_python: bool = True) -> 
     passed = {name: value for name, value in ours.items() if _passes(name, value)}
     if same_python and "PYTHONPATH" in ours:
         passed["PYTHONPATH"] = ours["PYTHONPATH"]
-    return passed | FIXED
+    return {**passed, **FIXED}
 
 
 def _passes(name: str, value: str) -> bool:

@@ -32,6 +32,7 @@ def missing_here() -> tuple[str, ...]:
 async def missing_there(python: str, environment: dict[str, str]) -> tuple[str, ...]:
     """Ask another Python the same, and whether it has media-mcp. Raises `NotConfigured`."""
     command = [python, "-P", "-c", _ASK, "media_mcp", *NEEDED]
+    what = f"worker_python {python!r}"
     hint = "Set worker_python to a Python that has media-mcp with its [local] extra, or empty it."
     try:
         with anyio.fail_after(_PATIENCE):
@@ -39,13 +40,9 @@ async def missing_there(python: str, environment: dict[str, str]) -> tuple[str, 
         return tuple(json.loads(asked.stdout))
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise NotConfigured(
-            f"worker_python {python!r} cannot be started: {reason}.", hint
-        ) from None
+        raise NotConfigured(f"{what} cannot be started: {reason}.", hint) from None
     except (ValueError, TimeoutError):
-        raise NotConfigured(
-            f"worker_python {python!r} does not answer as Python does.", hint
-        ) from None
+        raise NotConfigured(f"{what} does not answer as Python does.", hint) from None
 
 
 def unready(missing: tuple[str, ...], python: str = "") -> Readiness:

@@ -6,11 +6,14 @@ import asyncio
 import logging
 import os
 import signal
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from contextlib import suppress
+from subprocess import PIPE
+from typing import cast
 
-from ...errors import MediaError, WorkerDied
+import anyio
+
+from ...errors import WorkerDied
 from ...worker import protocol
 from ...worker.protocol import FromWorker, Lines, ProtocolError, ToWorker
 from .wire import to_error
@@ -19,29 +22,26 @@ log = logging.getLogger("media_mcp.worker")
 
 START_SECONDS = 60.0
 GOODBYE_SECONDS = 5.0
-_READ = 2**16
 _LAST_WORDS = 200
+_STDIN, _STDOUT, _STDERR = range(3)
 
 
-class WorkerProcess:
+class WorkerProcess(asyncio.SubprocessProtocol):
     """A running worker. `resident` are the ids of the models it has loaded, as last told.
 
     Make one with `start`; `receive` gives its messages and raises `WorkerDied` when there will be
     no more, or when it was silent for longer than it may be.
     """
 
-    def __init__(self, process: Process, hang_seconds: float) -> None:
+    def __init__(self, hang_seconds: float) -> None:
         self.hello: protocol.Hello | None = None
         self.resident: frozenset[str] = frozenset()
-        self._process = process
         self._hang_seconds = hang_seconds
         self._inbox: asyncio.Queue[FromWorker | None] = asyncio.Queue()
-        self._listening = False
+        self._listening = True
+        self._ended = asyncio.Event()
+        self._lines = {_STDOUT: Lines(), _STDERR: Lines()}
         self._said = ""
-        self._tasks = [
-            asyncio.create_task(self._read_events()),
-            asyncio.create_task(self._read_stderr()),
-        ]
 
     @classmethod
     async def start(
@@ -52,16 +52,16 @@ class WorkerProcess:
         Raises `WorkerDied`, or the error the worker met while it looked for its device.
         """
         command = [python, "-P", "-m", "media_mcp.worker", "--device", device]
-        process = await asyncio.create_subprocess_exec(
+        _, worker = await asyncio.get_running_loop().subprocess_exec(
+            lambda: cls(hang_seconds),
             *command,
             *("--beat", str(min(5.0, hang_seconds / 4))),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
             env=environment,
-            start_new_session=True,  # so that Ctrl-C is ours to handle, and its children end with it
+            start_new_session=True,  # Ctrl-C is ours to handle, and its children end with it
         )
-        worker = cls(process, hang_seconds)
         try:
             await worker._greet()
         except BaseException:
@@ -72,15 +72,14 @@ class WorkerProcess:
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self._process.returncode is None
+        return self._transport.get_returncode() is None
 
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._process.pid
+        return self._transport.get_pid()
 
     async def _greet(self) -> None:
-        self.listen()
         while True:
             match await self._next(max(START_SECONDS, self._hang_seconds)):
                 case protocol.Hello() as hello:
@@ -102,21 +101,17 @@ class WorkerProcess:
         """From now on keep messages for `receive`; what came before is of no interest."""
         self._inbox = asyncio.Queue()
         self._listening = True
-        if not self.alive:
+        if self._ended.is_set():
             self._inbox.put_nowait(None)
 
     def ignore(self) -> None:
         """Keep messages no longer; beats are still noted."""
         self._listening = False
 
-    async def send(self, message: ToWorker) -> None:
+    def send(self, message: ToWorker) -> None:
         """Write one message. A worker that is gone is noticed by `receive`, not here."""
-        data = protocol.encode(message)
-        stdin = self._process.stdin
-        assert stdin is not None  # noqa: S101
-        with suppress(ConnectionError):
-            stdin.write(data)
-            await stdin.drain()
+        stdin = self._transport.get_pipe_transport(_STDIN)
+        cast(asyncio.WriteTransport, stdin).write(protocol.encode(message))
 
     async def receive(self) -> FromWorker:
         """Wait for the next message while listening. Raises `WorkerDied`."""
@@ -136,19 +131,29 @@ class WorkerProcess:
             raise await self._death()
         return message
 
-    async def _death(self) -> MediaError:
-        await asyncio.wait(self._tasks)
-        code = await self._process.wait()
+    async def _death(self) -> WorkerDied:
+        await self._ended.wait()
+        code = self._transport.get_returncode() or 0
         said = f" It last said: {self._said}" if self._said else ""
         return WorkerDied(f"The worker {_how(code)}.{said}", _advice(code))
 
-    async def _read_events(self) -> None:
-        stdout = self._process.stdout
-        assert stdout is not None  # noqa: S101
-        lines = Lines()
-        while data := await stdout.read(_READ):
-            for line in lines.feed(data):
-                self._note(line)
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        for line in self._lines[fd].feed(data):
+            (self._note if fd == _STDOUT else self._overhear)(line)
+
+    def process_exited(self) -> None:
+        """End what the worker started, too: it would keep the pipes open."""
+        self._kill_group()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport.close()
+        self.resident = frozenset()
+        self._ended.set()
         self._inbox.put_nowait(None)
 
     def _note(self, line: bytes) -> None:
@@ -162,31 +167,30 @@ class WorkerProcess:
         if self._listening:
             self._inbox.put_nowait(message)
 
-    async def _read_stderr(self) -> None:
-        stderr = self._process.stderr
-        assert stderr is not None  # noqa: S101
-        lines = Lines()
-        while data := await stderr.read(_READ):
-            for line in lines.feed(data):
-                text = line.decode(errors="replace").rpartition("\r")[2].strip()
-                log.debug("%s", text)
-                self._said = text[:_LAST_WORDS] or self._said
+    def _overhear(self, line: bytes) -> None:
+        text = line.decode(errors="replace").rpartition("\r")[2].strip()
+        log.debug("%s", text)
+        self._said = text[:_LAST_WORDS] or self._said
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS: nobody left to signal
+            os.killpg(self.pid, signal.SIGKILL)
 
     async def close(self) -> None:
         """Ask the worker to leave, and end it if it does not."""
-        await self.send(protocol.Shutdown())
+        if self.alive:
+            self.send(protocol.Shutdown())
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
-                await self._process.wait()
+                await self._ended.wait()
         await self.kill()
 
     async def kill(self) -> None:
         """End the worker and whatever it started, now. Does nothing to one that has ended."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
-        await asyncio.wait(self._tasks)
-        self.resident = frozenset()
+        if self.alive:
+            self._kill_group()
+        with anyio.CancelScope(shield=True):
+            await self._ended.wait()
 
 
 def _how(code: int) -> str:

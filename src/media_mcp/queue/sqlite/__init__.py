@@ -59,9 +59,14 @@ class SqliteStore:
                 "Point data_dir at a folder that this user may write.",
             ) from None
         db = connect(self.path, self._busy_seconds, self._migrations)
-        self._pen = writes.Pen(db, self.instance, self._clock)
-        writes.beat(self._pen)
+        pen = writes.Pen(db, self.instance, self._clock)
+        try:
+            writes.beat(pen)
+        except BaseException:
+            db.close()
+            raise
         self._seen, _ = reads.changed_by_others(db, self.instance.id, 2**62)
+        self._pen = pen
 
     async def aclose(self) -> None:
         if self._pen is not None:

@@ -141,7 +141,7 @@ def spend(db: sqlite3.Connection, owner: str) -> dict[str, Any]:
 
 def _spend_by(db: sqlite3.Connection, owner: str, what: str) -> dict[str, dict[str, Any]]:
     rows = db.execute(
-        "SELECT " + what + ", total(cost), total(ended_at - started_at), count(*) "  # noqa: S608
+        "SELECT " + what + ", total(cost), total(ended_at - started_at), count(*) "
         "FROM jobs WHERE owner = ? GROUP BY 1 ORDER BY 1",
         (owner,),
     )

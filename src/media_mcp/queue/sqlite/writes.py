@@ -44,7 +44,7 @@ def find(pen: Pen, caller: Caller, join: Join) -> Job | None:
     if row is None:
         return None
     if row["fingerprint"] != join.fingerprint:
-        raise key_reused(join.key, row["id"])
+        raise key_reused(row["id"])
     return reads.read_job(pen.db, row)
 
 

@@ -90,7 +90,7 @@ def load(work: Work, folder: Path, dtype: str) -> Any:
     work.log(f"Loading {work.run.spec['weights']} on {work.device.name}.")
     pipe = DiffusionPipeline.from_pretrained(
         str(folder),
-        torch_dtype=getattr(torch, dtype),
+        dtype=getattr(torch, dtype),
         variant=work.run.spec.get("variant"),
         use_safetensors=True,
         local_files_only=True,

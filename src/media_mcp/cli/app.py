@@ -1,0 +1,343 @@
+"""The commands and their options. Each imports its own code when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option, Typer
+
+from media_mcp import __version__
+from media_mcp.cli.options import (
+    AsJson,
+    CatalogDirs,
+    DataDir,
+    Device,
+    ModelName,
+    Pairs,
+    Rehearse,
+)
+from media_mcp.cli.text import say
+from media_mcp.errors import did_you_mean
+
+app = Typer(
+    name="media-mcp",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+catalog = Typer(help="Check model cards.", no_args_is_help=True)
+app.add_typer(catalog, name="catalog")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from typer import Exit
+
+        say(f"media-mcp {__version__}")
+        raise Exit()
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One MCP server for generative media: pictures, video, speech and music as typed tools.
+
+    \b
+    Give it to an agent:    claude mcp add media -- media-mcp serve
+    Draw a picture here:    media-mcp run sketch prompt="a red boat" --out .
+    See what there is:      media-mcp models "short clip with sound"
+    Something is wrong:     media-mcp doctor
+
+    Settings come from flags, MEDIA_MCP_… in the environment, ./media-mcp.toml and
+    ~/.config/media-mcp/media-mcp.toml, in this order.
+
+    Exit codes: 0 done, 1 the job or check failed, 2 wrong use or bad input, 3 something must be
+    installed or set first, 4 refused, 130 interrupted.
+    """
+
+
+@app.command()
+def serve(
+    http: Annotated[
+        str | None,
+        Option(metavar="[HOST:]PORT", help="Serve over HTTP at /mcp instead of stdio."),
+    ] = None,
+    tools: Annotated[
+        str | None,
+        Option(
+            metavar="WHICH",
+            help="Model tools to list: featured, all, tasks or names, by comma [setting: tools].",
+            rich_help_panel="Settings",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    wait: Annotated[
+        float | None,
+        Option(
+            metavar="SECONDS",
+            help="How long a tool call waits before it answers with the job's id [setting: wait].",
+            rich_help_panel="Settings",
+        ),
+    ] = None,
+    root: Annotated[
+        list[Path] | None,
+        Option(
+            "--root",
+            metavar="DIR",
+            resolve_path=True,
+            help="A folder that inputs may be read from; repeatable [setting: roots]. "
+            "Without any: the working folder.",
+            rich_help_panel="Settings",
+        ),
+    ] = None,
+    catalog_dir: CatalogDirs = None,
+    confirm_above: Annotated[
+        float | None,
+        Option(
+            metavar="DOLLARS",
+            help="Ask the user before a job that may cost more [setting: confirm_above].",
+            rich_help_panel="Settings",
+        ),
+    ] = None,
+    device: Device = None,
+    rehearse: Rehearse = None,
+    rehearse_seconds: Annotated[
+        float | None,
+        Option(
+            metavar="SECONDS",
+            help="How long a rehearsed job takes [setting: rehearse_seconds].",
+            rich_help_panel="Settings",
+        ),
+    ] = None,
+    rehearse_failure: Annotated[
+        str | None,
+        Option(
+            metavar="CODE",
+            help="How a rehearsed job fails: an error code, or crash [setting: rehearse_failure].",
+            rich_help_panel="Settings",
+        ),
+    ] = None,
+    conformance: Annotated[
+        bool, Option("--conformance", help="Add the fixtures of the MCP conformance suites.")
+    ] = False,
+) -> int:
+    """Serve MCP: over standard input and output, or over HTTP.
+
+    \b
+    media-mcp serve                               # a client starts it and talks over stdio
+    media-mcp serve --http 8787                   # http://127.0.0.1:8787/mcp, loopback only
+    media-mcp serve --tools text-to-image,sketch  # list the tools of a task and one model
+    media-mcp serve --rehearse --wait 5           # free stand-in media, short waits
+    """
+    from media_mcp.cli.serve import serve as start
+    from media_mcp.settings import load_settings
+
+    settings = load_settings(
+        tools=tools,
+        data_dir=data_dir,
+        wait=wait,
+        roots=root or None,
+        catalog_dirs=catalog_dir or None,
+        confirm_above=confirm_above,
+        device=device,
+        rehearse=rehearse,
+        rehearse_seconds=rehearse_seconds,
+        rehearse_failure=rehearse_failure,
+    )
+    return start(settings, http, conformance=conformance)
+
+
+@app.command()
+def run(
+    model: ModelName,
+    pairs: Pairs = None,
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        Option(metavar="DIR", file_okay=False, help="Copy the outputs into this folder."),
+    ] = None,
+    backend: Annotated[
+        str, Option(metavar="NAME", help="Run on this backend only.", show_default=False)
+    ] = "",
+    fresh: Annotated[
+        bool, Option("--fresh", help="Make a new job even if the same call is still running.")
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        Option(metavar="SECONDS", min=0, help="Cancel the job if it takes longer."),
+    ] = None,
+    verbose: Annotated[
+        bool, Option("--verbose", "-v", help="Tell each step on standard error.")
+    ] = False,
+    rehearse: Rehearse = None,
+    device: Device = None,
+    data_dir: DataDir = None,
+    catalog_dir: CatalogDirs = None,
+) -> int:
+    """Run a model and wait for what it makes. Ctrl-C cancels the job.
+
+    \b
+    media-mcp run sketch prompt="a red boat" seed=11 --out pictures
+    media-mcp run sketch prompt=@prompt.txt --json | jq -r '.assets[].path'
+    media-mcp run rehearsal/edit prompt="at night" image_url=photo.jpg
+
+    Media arguments are paths, URLs or media:// URIs. On a terminal a few lines tell the result;
+    with --json, or when standard output is not a terminal, it is one JSON object.
+    """
+    from media_mcp.cli.run import Wish
+    from media_mcp.cli.run import run as start
+    from media_mcp.settings import load_settings
+
+    settings = load_settings(
+        data_dir=data_dir, rehearse=rehearse, device=device, catalog_dirs=catalog_dir or None
+    )
+    wish = Wish(model, tuple(pairs or ()), out, backend, fresh, timeout, verbose, as_json)
+    return start(settings, wish)
+
+
+@app.command()
+def models(
+    query: Annotated[
+        list[str] | None, Argument(metavar="QUERY", help="What is wanted, in plain words.")
+    ] = None,
+    task: Annotated[
+        str, Option(metavar="TASK", help="Only this task, as text-to-image.", show_default=False)
+    ] = "",
+    limit: Annotated[int, Option(min=1, metavar="N", help="How many rows.")] = 50,
+    as_json: AsJson = False,
+    catalog_dir: CatalogDirs = None,
+) -> None:
+    """List models, those that fit best first.
+
+    \b
+    media-mcp models
+    media-mcp models "picture without internet"
+    media-mcp models --task text-to-speech --json
+    """
+    from media_mcp.cli.show import list_models
+    from media_mcp.settings import load_settings
+
+    settings = load_settings(catalog_dirs=catalog_dir or None)
+    list_models(settings, " ".join(query or ()), task, limit, as_json)
+
+
+@app.command()
+def describe(model: ModelName, as_json: AsJson = False, catalog_dir: CatalogDirs = None) -> None:
+    """Show a model's arguments, outputs, licence, routes and prices, and an example.
+
+    \b
+    media-mcp describe sketch
+    """
+    from media_mcp.cli.show import describe_model
+    from media_mcp.settings import load_settings
+
+    describe_model(load_settings(catalog_dirs=catalog_dir or None), model, as_json)
+
+
+@app.command()
+def quote(
+    model: ModelName,
+    pairs: Pairs = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    catalog_dir: CatalogDirs = None,
+) -> int:
+    """Say what a call would cost and take on each route, and check its arguments. Runs nothing.
+
+    \b
+    media-mcp quote sketch prompt="a red boat" num_images=4
+    """
+    from media_mcp.cli.quote import quote as start
+    from media_mcp.settings import load_settings
+
+    settings = load_settings(data_dir=data_dir, catalog_dirs=catalog_dir or None)
+    return start(settings, model, tuple(pairs or ()), as_json)
+
+
+@app.command()
+def jobs(
+    job_id: Annotated[str | None, Argument(metavar="ID", help="Show this job in full.")] = None,
+    state: Annotated[
+        str | None, Option(metavar="STATE", help="Only queued, running, succeeded, failed, …")
+    ] = None,
+    limit: Annotated[int, Option(min=1, max=1000, metavar="N", help="How many rows.")] = 20,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List jobs, newest first, or show one of them.
+
+    \b
+    media-mcp jobs --state failed
+    media-mcp jobs 0m4k7…
+    """
+    from media_mcp.cli.jobs import list_jobs, show_job
+    from media_mcp.settings import load_settings
+
+    settings = load_settings(data_dir=data_dir)
+    if job_id is not None:
+        return show_job(settings, job_id, as_json)
+    return list_jobs(settings, _state(state), limit, as_json)
+
+
+def _state(given: str | None) -> str | None:
+    from typer import BadParameter
+
+    from media_mcp.job import JobState
+
+    known = [state.value for state in JobState]
+    if given is None or given in known:
+        return given
+    hint = did_you_mean(given, known) or f"States: {', '.join(known)}."
+    raise BadParameter(f"{given!r} is not a state. {hint}", param_hint="--state")
+
+
+@app.command()
+def cancel(
+    job_id: Annotated[str, Argument(metavar="ID", help="The job's id.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> int:
+    """Cancel a job, wherever it runs. One that is over stays as it is.
+
+    \b
+    media-mcp cancel 0m4k7…
+    """
+    from media_mcp.cli.jobs import cancel_job
+    from media_mcp.settings import load_settings
+
+    return cancel_job(load_settings(data_dir=data_dir), job_id, as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False, data_dir: DataDir = None, device: Device = None) -> int:
+    """Check the installation: versions, data folder, catalog, each backend and what mends it."""
+    from media_mcp.cli.doctor import doctor as start
+    from media_mcp.settings import load_settings
+
+    return start(load_settings(data_dir=data_dir, device=device), as_json)
+
+
+@catalog.command()
+def check(
+    folder: Annotated[
+        Path | None,
+        Argument(metavar="DIR", help="A folder of cards, or one card. Without: every folder set."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check model cards and name the file and line of each error.
+
+    \b
+    media-mcp catalog check
+    media-mcp catalog check ./my-cards
+    """
+    from media_mcp.cli.cards import check_cards
+    from media_mcp.settings import load_settings
+
+    return check_cards(load_settings(), folder, as_json)

@@ -1,0 +1,112 @@
+"""`media-mcp serve`: opens the app and one door, and closes both in order on a signal."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import anyio
+
+from media_mcp import __version__
+from media_mcp.cli.outcome import ExitCode, note
+from media_mcp.cli.rooms import run_async
+from media_mcp.cli.stdin import endable_stdin
+from media_mcp.server.app import open_app, working_root
+from media_mcp.server.mcp import McpServer, surface_of
+from media_mcp.server.toolset import Surface
+from media_mcp.settings import Settings
+
+
+class Door(Protocol):
+    """A way in. `serve` returns once the client has left, or soon after `stop`."""
+
+    async def serve(self, server: McpServer, surface: Surface) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def serve(settings: Settings, http: str | None, *, conformance: bool = False) -> int:
+    """Serve until the client leaves or a signal comes. Raises `PortTaken`, `BadSettings`, …"""
+    if http is None:
+        with endable_stdin() as end:
+            return run_async(partial(_serve, settings, Stdio(end), conformance))
+    from media_mcp.server.http import listen, parse_address
+
+    host, port = parse_address(http)
+    with listen(host, port) as listener:
+        return run_async(partial(_serve, settings, Http(host, listener), conformance))
+
+
+async def _serve(settings: Settings, door: Door, conformance: bool) -> int:
+    code = ExitCode.OK
+
+    async def watch() -> None:
+        nonlocal code
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.OK
+                door.stop()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        await _open(settings, door, conformance)
+        group.cancel_scope.cancel()
+    return code
+
+
+async def _open(settings: Settings, door: Door, conformance: bool) -> None:
+    roots = [] if settings.roots else working_root()
+    async with open_app(settings, roots) as app:
+        surface = _extended(surface_of(app)) if conformance else surface_of(app)
+        server = McpServer(surface)
+        async with server.running(app):
+            await door.serve(server, surface)
+
+
+def _extended(surface: Surface) -> Surface:
+    from media_mcp.server.conformance import extend
+
+    return extend(surface)
+
+
+class Stdio:
+    """One client over standard input and output; `end` ends the input."""
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        self.stop = end
+
+    async def serve(self, server: McpServer, surface: Surface) -> None:
+        if sys.stdout.isatty():
+            note("media-mcp speaks MCP on standard input and output: an MCP client starts it.")
+            note("By hand: media-mcp run --help. Over HTTP: media-mcp serve --http 8787.")
+        await server.serve_stdio()
+
+
+class Http:
+    """Any number of clients, on a socket that listens already."""
+
+    def __init__(self, host: str, listener: socket.socket) -> None:
+        self._host = host
+        self._listener = listener
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Keep the web server from starting; once it runs, it watches the signals by itself."""
+        self._stopped = True
+
+    async def serve(self, server: McpServer, surface: Surface) -> None:
+        from media_mcp.server.http import http_app, web_server
+
+        if self._stopped:
+            return
+        note(f"media-mcp {__version__} listens on {self.url}")
+        await web_server(http_app(server, surface, self._host)).serve(sockets=[self._listener])
+
+    @property
+    def url(self) -> str:
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{shown}:{self._listener.getsockname()[1]}/mcp"

@@ -1,0 +1,140 @@
+"""Answers: all that an agent must know, in at most 300 tokens."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from jsonschema_rs import Draft202012Validator
+
+from media_mcp.errors import InvalidArguments, MediaError, Problem
+from media_mcp.job import Asset, Caller, Failure, Job, JobState, MediaKind, Route
+from media_mcp.server import answer
+
+SHA = "ab" * 32
+
+
+def asset(number: int = 0, folder: str = "/home/someone/.local/share/media-mcp") -> Asset:
+    path = Path(f"{folder}/assets/2026-11/sketch-a-red-boat-on-a-blue-sea-{number:08}.png")
+    return Asset(f"media://{SHA}.png", path, MediaKind.IMAGE, "image/png", 123456, 1024, 1024)
+
+
+def job(state: JobState = JobState.SUCCEEDED, **more: object) -> Job:
+    base = Job(
+        id="1m82acak82ngeqwfqr",
+        model="sketch",
+        state=state,
+        caller=Caller(),
+        arguments={"prompt": "a red boat"},
+        route=Route("local"),
+        seed=7,
+        door="mcp",
+        created_at=1.0,
+        started_at=2.0,
+        ended_at=4.5 if state.terminal else None,
+        cost=0.04,
+        why_route="local: the model's first route, and it is ready",
+    )
+    return replace(base, **more)
+
+
+def worst_case() -> Job:
+    return job(
+        JobState.FAILED,
+        failure=Failure("backend_failed", "m" * 5000, "h" * 5000),
+        findings=("f" * 500,) * 20,
+        why_route="w" * 5000,
+        model="m" * 120,
+    )
+
+
+@pytest.mark.parametrize("state", list(JobState))
+@pytest.mark.parametrize("assets", [0, 1, 4, 40])
+def test_an_answer_fits_300_tokens_in_every_state(state: JobState, assets: int) -> None:
+    made = tuple(asset(n) for n in range(assets))
+    facts = answer.job_facts(job(state, assets=made, message="x" * 4000, facts={"text": "t" * 9999}))
+    assert answer.tokens(facts) <= answer.MAX_TOKENS
+    Draft202012Validator(answer.OUTPUT_SCHEMA).validate(facts)
+
+
+def test_the_worst_failure_fits_300_tokens() -> None:
+    assert answer.tokens(answer.job_facts(worst_case())) <= answer.MAX_TOKENS
+
+
+def test_a_success_says_everything_an_agent_needs() -> None:
+    facts = answer.job_facts(job(assets=(asset(),)))
+    assert facts["state"] == "succeeded"
+    assert facts["seed"] == 7
+    assert facts["cost_usd"] == 0.04
+    assert facts["seconds"] == 2.5
+    assert facts["route"] == "local"
+    made = facts["assets"][0]
+    assert made["uri"].startswith("media://")
+    assert made["path"].startswith("/")
+    assert (made["mime_type"], made["bytes"], made["width"]) == ("image/png", 123456, 1024)
+
+
+def test_assets_that_do_not_fit_are_counted_and_the_next_call_shows_them() -> None:
+    facts = answer.job_facts(job(assets=tuple(asset(n) for n in range(9))))
+    shown = len(facts["assets"])
+    assert 1 <= shown < 9
+    assert facts["assets_left_out"] == 9 - shown
+    assert f"first_asset={shown}" in facts["next"]
+    rest = answer.job_facts(job(assets=tuple(asset(n) for n in range(9))), first_asset=shown)
+    assert rest["assets"][0]["path"].endswith(f"{shown:08}.png")
+
+
+def test_a_running_job_says_how_far_it_is_and_how_to_follow_it() -> None:
+    facts = answer.job_facts(job(JobState.RUNNING, step=3, total=20))
+    assert facts["progress"] == "step 3 of 20"
+    assert facts["next"].startswith("get_job(job_id='1m82acak82ngeqwfqr') waits for it")
+
+
+def test_a_failure_is_an_error_with_the_hint_as_the_next_step() -> None:
+    failed = job(JobState.FAILED, failure=Failure("refused", "It was refused.", "Ask otherwise."))
+    result = answer.of_job(failed)
+    assert result.is_error
+    assert result.structured_content["error"] == {"code": "refused", "message": "It was refused."}
+    assert result.structured_content["next"] == "Ask otherwise."
+
+
+def test_a_text_output_is_shown_as_far_as_it_fits() -> None:
+    short = answer.job_facts(job(facts={"text": 'She said "hello".\n'}))
+    assert short["text"] == 'She said "hello".\n'
+    long = answer.job_facts(job(facts={"text": 'a "b"\n' * 2000}))
+    assert long["text"].endswith("…")
+    assert answer.tokens(long) <= answer.MAX_TOKENS
+
+
+def test_the_text_block_repeats_the_facts_and_nothing_else() -> None:
+    result = answer.of_job(job(assets=(asset(),)))
+    text = result.content[0].text
+    assert [line.partition(":")[0] for line in text.splitlines()] == list(result.structured_content)
+
+
+def test_there_is_a_link_for_each_asset_shown_and_one_picture() -> None:
+    result = answer.of_job(job(assets=(asset(), asset(1))), b"jpeg")
+    assert [block.type for block in result.content] == [
+        "text",
+        "resource_link",
+        "resource_link",
+        "image",
+    ]
+
+
+def test_a_rejected_call_says_what_and_what_next() -> None:
+    result = answer.rejected(MediaError("It is wrong.", "Mend it."))
+    assert result.is_error
+    assert result.structured_content["state"] == "rejected"
+    assert result.structured_content["next"] == "Mend it."
+    Draft202012Validator(answer.OUTPUT_SCHEMA).validate(result.structured_content)
+
+
+def test_a_rejection_without_a_hint_still_says_what_to_do() -> None:
+    result = answer.rejected(MediaError("It is wrong."))
+    assert result.structured_content["next"] == "Correct the call and try again."
+
+
+def test_wrong_arguments_of_run_model_bring_the_schema() -> None:
+    error = InvalidArguments([Problem("prompt", "is required.")])
+    result = answer.with_schema(error, {"type": "object"})
+    assert result.structured_content["arguments_schema"] == {"type": "object"}

@@ -1,0 +1,147 @@
+"""Asking the client in the middle of a call, in both eras: consent, and the folders it allows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mcp_types as t
+import pytest
+from mcp import Client
+from PIL import Image
+from support import Opened
+
+from media_mcp.backends.base import Backend
+from media_mcp.backends.rehearsal import Rehearsal
+from media_mcp.catalog.model import Model
+from media_mcp.job import JSON, Caller, Quote, Route
+from media_mcp.settings import load_settings
+
+pytestmark = pytest.mark.anyio
+
+
+class Paid(Rehearsal):
+    """The rehearsal backend with a bill."""
+
+    name = "paid"
+
+    def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote:
+        price = route.price.amount if route.price else 0.0
+        return Quote("paid", price, price)
+
+
+def paid() -> dict[str, Backend]:
+    return {"paid": Paid(load_settings())}
+
+
+def answering(action: str, content: dict[str, Any] | None = None) -> Any:
+    asked: list[str] = []
+
+    async def answer(context: object, params: t.ElicitRequestFormParams) -> t.ElicitResult:
+        asked.append(params.message)
+        return t.ElicitResult(action=action, content=content)
+
+    answer.asked = asked
+    return answer
+
+
+async def test_a_dear_job_runs_once_the_user_agrees(opened: Opened, era: str) -> None:
+    yes = answering("accept", {"go_ahead": True})
+    async with (
+        opened(backends=paid(), confirm_above=1.0) as (_, server),
+        Client(server.sdk, mode=era, elicitation_callback=yes) as client,
+    ):
+        result = await client.call_tool("test_dear", {"prompt": "x"})
+        assert result.structured_content["state"] == "succeeded"
+        assert yes.asked == ["Running Dear may cost up to $2.50."]
+
+
+@pytest.mark.parametrize(
+    "no", [answering("decline"), answering("cancel"), answering("accept", {"go_ahead": False})]
+)
+async def test_a_job_that_the_user_declines_is_not_run(opened: Opened, era: str, no: Any) -> None:
+    async with (
+        opened(backends=paid(), confirm_above=1.0) as (app, server),
+        Client(server.sdk, mode=era, elicitation_callback=no) as client,
+    ):
+        result = await client.call_tool("test_dear", {"prompt": "x"})
+        assert result.is_error
+        assert result.structured_content["error"]["code"] == "refused"
+        assert "Nothing was spent" in result.structured_content["next"]
+        assert await app.queue.jobs(Caller()) == []
+
+
+async def test_a_client_that_cannot_ask_is_refused_with_what_to_do(
+    opened: Opened, era: str
+) -> None:
+    async with opened(backends=paid(), confirm_above=1.0) as (_, server), Client(server.sdk, mode=era) as client:
+        result = await client.call_tool("test_dear", {"prompt": "x"})
+        assert "cannot ask its user" in result.structured_content["error"]["message"]
+        assert "confirm_above" in result.structured_content["next"]
+
+
+async def test_a_cheap_job_is_not_asked_about(opened: Opened, era: str) -> None:
+    no = answering("decline")
+    async with (
+        opened(backends=paid(), confirm_above=1.0) as (_, server),
+        Client(server.sdk, mode=era, elicitation_callback=no) as client,
+    ):
+        result = await client.call_tool("rehearsal_image", {"prompt": "x"})
+        assert result.structured_content["state"] == "succeeded"
+        assert no.asked == []
+
+
+def roots_at(folder: Path) -> Any:
+    async def roots(context: object) -> t.ListRootsResult:
+        return t.ListRootsResult(roots=[t.Root(uri=folder.as_uri())])
+
+    return roots
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    Image.new("RGB", (8, 8), "red").save(folder / "in.png")
+    return folder / "in.png"
+
+
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+async def test_files_under_the_clients_roots_may_be_read(
+    opened: Opened, era: str, picture: Path
+) -> None:
+    async with (
+        opened() as (_, server),
+        Client(server.sdk, mode=era, list_roots_callback=roots_at(picture.parent)) as client,
+    ):
+        arguments = {"prompt": "x", "image_url": str(picture)}
+        result = await client.call_tool("rehearsal_edit", arguments)
+        assert result.structured_content["state"] == "succeeded"
+
+
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+async def test_files_elsewhere_may_not(opened: Opened, era: str, picture: Path) -> None:
+    other = picture.parent.parent
+    (other / "roots").mkdir()
+    async with (
+        opened() as (_, server),
+        Client(server.sdk, mode=era, list_roots_callback=roots_at(other / "roots")) as client,
+    ):
+        arguments = {"prompt": "x", "image_url": str(picture)}
+        result = await client.call_tool("rehearsal_edit", arguments)
+        assert result.is_error
+        assert result.structured_content["error"]["code"] == "bad_media"
+
+
+async def test_without_roots_of_the_client_only_the_settings_count(
+    opened: Opened, era: str, picture: Path
+) -> None:
+    arguments = {"prompt": "x", "image_url": str(picture)}
+    async with opened() as (_, server), Client(server.sdk, mode=era) as client:
+        refused = await client.call_tool("rehearsal_edit", arguments)
+        assert refused.is_error
+    async with (
+        opened(roots=[picture.parent]) as (_, server),
+        Client(server.sdk, mode=era) as client,
+    ):
+        allowed = await client.call_tool("rehearsal_edit", arguments)
+        assert allowed.structured_content["state"] == "succeeded"
