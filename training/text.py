@@ -83,6 +83,17 @@ def samples(rng: random.Random, held_out: bool = False) -> Iterator[tuple[str, n
             yield caption(wish, rng), encode(spec)
 
 
+def batches(source: Iterator[tuple[str, np.ndarray]], batch: int) -> Iterator[tuple[list[str], Tensor]]:
+    """Batches of prompts of about the same length, which wastes little on padding."""
+    while True:
+        drawn = sorted((next(source) for _ in range(batch * 8)), key=lambda pair: len(pair[0].split()))
+        cuts = list(range(0, len(drawn), batch))
+        random.Random(len(drawn[-1][0])).shuffle(cuts)
+        for cut in cuts:
+            texts, codes = zip(*drawn[cut : cut + batch], strict=True)
+            yield list(texts), torch.from_numpy(np.stack(codes))
+
+
 def read_codes(
     encoder: BertModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]
 ) -> tuple[Tensor, Tensor]:
@@ -119,7 +130,7 @@ def fit_encoder(
     seed: int,
 ) -> None:
     """Trains on fresh captions only; every prompt is new."""
-    source = samples(random.Random(seed))
+    source = batches(samples(random.Random(seed)), batch)
     held = samples(random.Random(seed + 1), held_out=True)
     check = [next(held) for _ in range(512)]
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=rate, betas=(0.9, 0.98), fused=True)
@@ -128,10 +139,9 @@ def fit_encoder(
     )
     began = time.monotonic()
     for step in range(1, steps + 1):
-        texts, codes = zip(*(next(source) for _ in range(batch)), strict=True)
-        wanted = torch.from_numpy(np.stack(codes))
+        texts, wanted = next(source)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            written, mask = read_codes(encoder, tokenizer, list(texts))
+            written, mask = read_codes(encoder, tokenizer, texts)
         loss = code_loss(written.float(), mask, wanted)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)

@@ -69,7 +69,8 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / name
         with av.open(str(path), "w", options=options) as container:
             video = container.add_stream(codec, rate=8)
-            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            video.width, video.height = 64, 48
+            video.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             audio = None if sound is None else container.add_stream("aac", rate=8000, layout="mono")
             for i in range(frames):
                 image = Image.linear_gradient("L").resize((64, 48)).convert("RGB")

@@ -159,7 +159,7 @@ async def test_a_link_swapped_in_after_the_check_is_not_followed(
         (".", "is not a regular file."),
         ("sub", "sub is not a regular file."),
         ("fifo", "fifo is not a regular file."),
-        ("file://%00", "is not a path."),
+        ("file:///%00", "is not a path."),
         ("\udcff.png", "cannot be opened"),
         ("s3://bucket/key", "Inputs cannot be read from s3:// addresses."),
         ("gopher://x", "Inputs cannot be read from gopher:// addresses."),

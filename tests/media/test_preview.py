@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import av
 import pytest
 from PIL import Image
 
@@ -107,6 +108,20 @@ async def test_a_video_of_one_frame_has_a_preview(store: MediaStore, clip: Make)
     opened(await store.preview([await keep(store, clip(frames=1))]))
 
 
+async def test_a_video_without_one_frame_that_decodes_has_no_preview(
+    store: MediaStore, clip: Make
+) -> None:
+    asset = await keep(store, clip("x.mkv", codec="mjpeg"))
+    data = bytearray(asset.path.read_bytes())
+    with av.open(str(asset.path)) as container:
+        for packet in container.demux():
+            if packet.size and packet.pos is not None:
+                data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    await anyio.Path(asset.path).write_bytes(data)
+    assert await store.preview([asset]) is None
+    assert await store.preview([asset, asset]) is None
+
+
 async def test_a_frame_far_from_a_key_frame_is_found_within_bounds(
     store: MediaStore, clip: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,7 +189,7 @@ async def test_a_file_that_was_damaged_since_has_no_preview(
 ) -> None:
     for path in (picture(), clip(), sound()):
         asset = await keep(store, path)
-        await anyio.Path(asset.path).write_bytes(path.read_bytes()[:60])
+        await anyio.Path(asset.path).write_bytes(path.read_bytes()[:30])
         assert await store.preview([asset]) is None
         await anyio.Path(asset.path).unlink()
         assert await store.preview([asset]) is None

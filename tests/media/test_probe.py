@@ -11,8 +11,8 @@ from PIL import Image
 
 from media_mcp.errors import BadMedia
 from media_mcp.job import MediaKind
+from media_mcp.media import containers, pictures, probe, streams
 from media_mcp.media import facts as bounds
-from media_mcp.media import pictures, probe, streams
 
 Make = Callable[..., Path]
 pytestmark = pytest.mark.anyio
@@ -83,6 +83,11 @@ def bomb(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
     return start + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+async def test_a_picture_too_long_on_one_side_is_refused(tmp_path: Path) -> None:
+    said = await refusal(write(tmp_path / "x.png", bomb(40_000, 8)))
+    assert said == "The PNG image has 40000x8 pixels; at most 32,768 on a side are read."
 
 
 @pytest.mark.parametrize("side", [8400, 12_000, 60_000])
@@ -250,6 +255,36 @@ async def test_noise_where_the_frames_should_be_is_refused(clip: Make) -> None:
     end = start - 8 + int.from_bytes(data[start - 8 : start - 4], "big")
     data[start:end] = b"\0" * (end - start)
     assert "no frame of it can be decoded" in await refusal(write(path, bytes(data)))
+
+
+async def test_a_codec_that_nobody_knows_is_said(clip: Make) -> None:
+    path = clip(codec="libx264")
+    write(path, path.read_bytes().replace(b"avc1", b"zz~z"))
+    assert await refusal(path) == "The video cannot be read: its codec is not known."
+
+
+async def test_a_decoder_gets_a_bounded_number_of_tries(
+    clip: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clip()
+    monkeypatch.setattr(streams, "TRIES", 0)
+    assert "no frame of it can be decoded" in await refusal(path)
+
+
+async def test_more_boxes_than_anyone_writes_are_left_to_the_decoder(
+    clip: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "MAX_BOXES", 1)
+    assert (await probe(clip())).frames == 16
+
+
+async def test_data_that_contradict_each_other_are_refused(sound: Make) -> None:
+    with pytest.raises(BadMedia, match="contradict"), streams.open_streams(sound(), "wav"):
+        raise OverflowError
+
+
+async def test_sound_has_no_frames_to_show(sound: Make) -> None:
+    assert list(streams.frames_at(sound(), "wav", [0.0])) == []
 
 
 async def test_a_playlist_opens_no_other_file(clip: Make, tmp_path: Path) -> None:

@@ -331,8 +331,19 @@ async def test_a_put_that_is_cancelled_leaves_nothing_behind(
         scope.cancel()
         await keep(store, path)
     assert scope.cancelled_caught
-    if store.folder.exists():
-        assert everything_in(store.folder) == []
+    assert not store.folder.exists()
+
+
+async def test_an_admission_that_is_cancelled_leaves_nothing_behind(store: MediaStore) -> None:
+    with await store.intake(100) as intake:
+        intake.write(b"words")
+        staged = intake.finish()
+    facts = await store.examine(staged)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await store.admit(staged, facts, role="x", name="x", provenance={})
+    assert scope.cancelled_caught
+    assert everything_in(store.folder) == []
 
 
 async def test_the_files_of_assets_are_told_from_the_rest_of_the_folder(

@@ -21,7 +21,7 @@ class ScriptedBackend:
     """Writes the prompt into a text file, after whatever the script says.
 
     `script` is awaited with the run and may return a result, raise, or return None for the usual
-    one. `runs` are the runs that began; `started` receives each of them.
+    one. `runs` are the runs that began and `cancelled` those stopped; `started` and `stopped` wait.
     """
 
     name: str = "local"
@@ -34,10 +34,14 @@ class ScriptedBackend:
     cancelled: list = field(default_factory=list)
 
     def __post_init__(self):
-        self._sender, self._started = anyio.create_memory_object_stream(1000)
+        self._start, self._started = anyio.create_memory_object_stream(1000)
+        self._stop, self._stopped = anyio.create_memory_object_stream(1000)
 
     async def started(self):
         return await self._started.receive()
+
+    async def stopped(self):
+        return await self._stopped.receive()
 
     async def readiness(self):
         return self.ready
@@ -50,17 +54,18 @@ class ScriptedBackend:
 
     async def run(self, run):
         self.runs.append(run)
-        self._sender.send_nowait(run)
+        self._start.send_nowait(run)
         try:
             result = await self.script(run) if self.script else None
         except anyio.get_cancelled_exc_class():
             self.cancelled.append(run)
+            self._stop.send_nowait(run)
             raise
         return result or wrote(run)
 
     async def aclose(self):
-        self._sender.close()
-        self._started.close()
+        for stream in (self._start, self._started, self._stop, self._stopped):
+            stream.close()
 
 
 def wrote(run, text=None, cost=0.25):

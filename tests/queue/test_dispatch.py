@@ -179,7 +179,7 @@ async def test_a_job_that_waited_for_less_lets_the_warm_ones_pass(house, tools, 
 
 
 async def test_a_long_queue_of_overdue_jobs_does_not_load_a_model_for_each(house, tools, ann):
-    """24 jobs of 10 s in turn over 3 models: all are overdue soon, yet loads stay a minute apart."""
+    """24 jobs of 10 s in turn over 3 models: all are overdue soon, yet few loads are forced."""
     now = [1_800_000_000.0]
 
     def step():

@@ -99,5 +99,5 @@ async def test_quotes_cover_every_route_and_say_which_can_run(house, tools):
     assert [(q.backend, q.high, q.ready, q.reason) for q in quotes] == [
         ("local", 0.0, False, "no GPU. Plug one in."),
         ("cloud", 2.0, True, ""),
-        ("mars", None, False, "not set up on this server Run: media-mcp doctor"),
+        ("mars", None, False, "not set up on this server. Run: media-mcp doctor"),
     ]

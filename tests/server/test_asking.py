@@ -14,7 +14,6 @@ from media_mcp.backends.base import Backend
 from media_mcp.backends.rehearsal import Rehearsal
 from media_mcp.catalog.model import Model
 from media_mcp.job import JSON, Caller, Quote, Route
-from media_mcp.settings import load_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +29,7 @@ class Paid(Rehearsal):
 
 
 def paid() -> dict[str, Backend]:
-    return {"paid": Paid(load_settings())}
+    return {"paid": Paid()}
 
 
 def answering(action: str, content: dict[str, Any] | None = None) -> Any:

@@ -269,7 +269,7 @@ def jobs(
     limit: Annotated[int, Option(min=1, max=1000, metavar="N", help="How many rows.")] = 20,
     as_json: AsJson = False,
     data_dir: DataDir = None,
-) -> None:
+) -> int:
     """List jobs, newest first, or show one of them.
 
     \b

@@ -6,23 +6,31 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from media_mcp.settings import Settings
+import anyio
+
+from media_mcp.cli.outcome import settled
 
 if TYPE_CHECKING:
     from media_mcp.catalog.catalog import Catalog
     from media_mcp.queue import Queue
+    from media_mcp.settings import Settings
 
 T = TypeVar("T")
 
 
 def run_async(main: Callable[[], Awaitable[T]]) -> T:
-    """Run a command's coroutine, with what it needs imported by now."""
-    import anyio
-
-    from media_mcp.cli.outcome import settled
-
+    """Run a command's coroutine, once all is imported; its errors come out ungrouped."""
     settled()
-    return anyio.run(main)
+    try:
+        return anyio.run(main)
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @asynccontextmanager

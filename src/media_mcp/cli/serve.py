@@ -24,7 +24,7 @@ from media_mcp.settings import Settings
 class Door(Protocol):
     """A way in. `serve` returns once the client has left, or soon after `stop`."""
 
-    async def serve(self, server: McpServer, surface: Surface) -> None: ...
+    async def serve(self, server: McpServer) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -64,7 +64,7 @@ async def _open(settings: Settings, door: Door, conformance: bool) -> None:
         surface = _extended(surface_of(app)) if conformance else surface_of(app)
         server = McpServer(surface)
         async with server.running(app):
-            await door.serve(server, surface)
+            await door.serve(server)
 
 
 def _extended(surface: Surface) -> Surface:
@@ -79,7 +79,7 @@ class Stdio:
     def __init__(self, end: Callable[[], None]) -> None:
         self.stop = end
 
-    async def serve(self, server: McpServer, surface: Surface) -> None:
+    async def serve(self, server: McpServer) -> None:
         if sys.stdout.isatty():
             note("media-mcp speaks MCP on standard input and output: an MCP client starts it.")
             note("By hand: media-mcp run --help. Over HTTP: media-mcp serve --http 8787.")
@@ -98,13 +98,13 @@ class Http:
         """Keep the web server from starting; once it runs, it watches the signals by itself."""
         self._stopped = True
 
-    async def serve(self, server: McpServer, surface: Surface) -> None:
+    async def serve(self, server: McpServer) -> None:
         from media_mcp.server.http import http_app, web_server
 
         if self._stopped:
             return
         note(f"media-mcp {__version__} listens on {self.url}")
-        await web_server(http_app(server, surface, self._host)).serve(sockets=[self._listener])
+        await web_server(http_app(server, self._host)).serve(sockets=[self._listener])
 
     @property
     def url(self) -> str:

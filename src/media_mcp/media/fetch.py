@@ -48,6 +48,8 @@ class CheckedTransport(httpx2.AsyncHTTPTransport):
 
     async def _addresses(self, url: httpx2.URL) -> list[str]:
         """Return every address of the host of `url`; all of them must be allowed."""
+        if url.scheme not in ("http", "https"):
+            raise httpx2.UnsupportedProtocol("not http")
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
             addresses = await self._resolver(url.host, port)

@@ -32,21 +32,23 @@ def open_input(
         real_roots = [Path(os.path.realpath(root.expanduser())) for root in roots]
         real = _resolve(value, real_roots)
         handle = _open(real, _root_of(real, real_roots, also, shown))
+        _check(handle, shown, limit)
     except (ValueError, RuntimeError):
         raise BadMedia(f"{shown!r} is not a path.", "Pass the path of a file.") from None
     except OSError as error:
         why = (error.strerror or "unknown").lower()
         raise BadMedia(f"{shown} cannot be opened: {why}.", "Correct the path.") from None
     with os.fdopen(handle, "rb") as file:
-        _check(file, shown, limit)
         yield file
 
 
 def _resolve(value: str, roots: Sequence[Path]) -> Path:
+    """Return where `value` leads: from the first root that has it, else from the first."""
     path = Path(value).expanduser()
-    places = [root / path for root in roots] or [path]  # an absolute path replaces the root
-    found = next((place for place in places if os.path.lexists(place)), places[0])
-    return Path(os.path.realpath(found))
+    joined = [root / path for root in roots] or [path]  # an absolute path replaces the root
+    places = [Path(os.path.realpath(place)) for place in joined]
+    inside = (p for p in places if any(map(p.is_relative_to, roots)) and p.exists())
+    return next(inside, places[0])
 
 
 def _root_of(real: Path, roots: Sequence[Path], also: Callable[[Path], bool], shown: str) -> Path:
@@ -80,9 +82,12 @@ def _open(real: Path, root: Path) -> int:
         os.close(handle)
 
 
-def _check(file: BinaryIO, shown: str, limit: int) -> None:
-    facts = os.fstat(file.fileno())
-    if not stat.S_ISREG(facts.st_mode):
-        raise BadMedia(f"{shown} is not a regular file.", "Pass the path of a media file.")
-    if facts.st_size > limit:
+def _check(handle: int, shown: str, limit: int) -> None:
+    """Close `handle` and raise `BadMedia` unless it is a regular file within the bound."""
+    facts = os.fstat(handle)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= limit:
+        return
+    os.close(handle)
+    if stat.S_ISREG(facts.st_mode):
         raise too_big(limit)
+    raise BadMedia(f"{shown} is not a regular file.", "Pass the path of a media file.")

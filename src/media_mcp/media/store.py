@@ -120,7 +120,10 @@ class MediaStore:
         self, staged: Staged, facts: Facts, *, role: str, name: str, provenance: Mapping[str, JSON]
     ) -> Asset:
         """Make staged bytes an asset."""
-        asset = await to_thread.run_sync(self._admit, staged, facts, role, name, provenance)
+        try:
+            asset = await to_thread.run_sync(self._admit, staged, facts, role, name, provenance)
+        finally:  # also where a cancellation comes before the thread
+            staged.discard()
         return replace(asset, role=role)
 
     async def _put(
@@ -138,17 +141,14 @@ class MediaStore:
     def _admit(
         self, staged: Staged, facts: Facts, role: str, name: str, provenance: Mapping[str, JSON]
     ) -> Asset:
-        try:
-            with self._shelf.locked():
-                side = self._load(staged.sha256)
-                if side is None:
-                    file = self._place(staged, name, facts.extension)
-                    side = _fresh(staged, facts, file, role, provenance)
-                else:
-                    self._again(staged, side, provenance)
-                self._shelf.write(_index(staged.sha256), _dump(side))
-        finally:
-            staged.discard()
+        with self._shelf.locked():
+            side = self._load(staged.sha256)
+            if side is None:
+                file = self._place(staged, name, facts.extension)
+                side = _fresh(staged, facts, file, role, provenance)
+            else:
+                self._again(staged, side, provenance)
+            self._shelf.write(_index(staged.sha256), _dump(side))
         return self._asset(staged.sha256, side)
 
     def _place(self, staged: Staged, name: str, extension: str) -> str:

@@ -12,6 +12,7 @@ from .store import Instance
 
 BEAT_SECONDS = 2.0
 STALE_SECONDS = 15.0
+PROC = Path("/proc")
 
 
 def this_instance() -> Instance:
@@ -22,7 +23,7 @@ def this_instance() -> Instance:
 def this_host() -> str:
     """Name the machine and, on Linux, the pid namespace: containers share neither pids nor this."""
     try:
-        namespace = str(Path("/proc/self/ns/pid").readlink())
+        namespace = str((PROC / "self/ns/pid").readlink())
     except OSError:
         namespace = ""
     return f"{socket.gethostname()} {namespace}".strip()
@@ -34,15 +35,15 @@ def process_start(pid: int) -> str | None:
     On Linux the answer holds the boot id and the start in clock ticks, so that another process
     with the same pid, or the same pid after a reboot, does not pass for it. A zombie is gone.
     """
-    if Path("/proc/self/stat").exists():
+    if (PROC / "self/stat").exists():
         return _linux_start(pid)
     return _portable_start(pid)
 
 
 def _linux_start(pid: int) -> str | None:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        stat = (PROC / f"{pid}/stat").read_text(errors="replace")
+        boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
     # The name, field 2, may hold spaces and brackets; what follows its last bracket does not.

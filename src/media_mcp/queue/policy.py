@@ -80,7 +80,9 @@ async def _look(
 
 
 def _unready(quote: Quote, readiness: Readiness) -> Quote:
-    return replace(quote, ready=False, reason=f"{readiness.reason} {readiness.fix}".strip())
+    return replace(
+        quote, ready=False, reason=f"{readiness.reason.rstrip('.')}. {readiness.fix}".strip()
+    )
 
 
 def _why(

@@ -18,18 +18,17 @@ from media_mcp import __version__
 from media_mcp.errors import BadSettings, PortTaken, Refused
 from media_mcp.server.mcp import McpServer
 from media_mcp.server.runs import GONE
-from media_mcp.server.toolset import Surface
 
 MAX_BODY = 32 * 2**20  # a data URI of a picture fits; more belongs in a file or a URL
 
 
-def http_app(server: McpServer, surface: Surface, host: str) -> ASGIApp:
+def http_app(server: McpServer, host: str) -> ASGIApp:
     """Return the ASGI app. Requests with a foreign Host or Origin are refused (DNS rebinding)."""
     starlette: Starlette = server.sdk.streamable_http_app(
         host=host,
         max_request_body_size=MAX_BODY,
-        event_store=surface.event_store,
-        retry_interval=surface.retry_ms,
+        event_store=server.surface.event_store,
+        retry_interval=server.surface.retry_ms,
         custom_starlette_routes=[Route("/health", _health)],
     )
     return HangUps(starlette)

@@ -103,7 +103,7 @@ class McpServer:
     _publishing: TaskGroup
 
     def __init__(self, surface: Surface) -> None:
-        self._surface = surface
+        self.surface = surface
         self._subscriptions = Subscriptions(surface.bus)
         self._listen = TaskListener(ListenHandler(surface.bus), surface.tasks)
         self.sdk = self._wire()
@@ -112,7 +112,7 @@ class McpServer:
     async def running(self, app: App) -> AsyncIterator[None]:
         async with (
             anyio.create_task_group() as self._publishing,
-            self._surface.running(),
+            self.surface.running(),
             self._subscriptions.running(),
         ):
             stop = app.queue.subscribe(self._job_changed)
@@ -137,7 +137,7 @@ class McpServer:
             instructions=INSTRUCTIONS,
             icons=[icon(MediaKind.IMAGE)],
             cache_hints=_HINTS,
-            get_tool_input_schema=self._surface.schema,
+            get_tool_input_schema=self.surface.schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_list_resources=self._list_resources,
@@ -153,11 +153,11 @@ class McpServer:
         state = RequestStateSecurity.ephemeral()
         server.middleware.append(RequestStateBoundary(state, default_audience="media-mcp"))
         server.middleware.append(self._subscriptions.remember)
-        self._surface.attach(server)
+        self.surface.attach(server)
         return server
 
     def _job_changed(self, job: Job) -> None:
-        publish = self._surface.bus.publish
+        publish = self.surface.bus.publish
         self._publishing.start_soon(publish, ResourceUpdated(uri=job_uri(job.id)))
         if job.state is JobState.SUCCEEDED and job.assets:
             self._publishing.start_soon(publish, ResourcesListChanged())
@@ -165,39 +165,39 @@ class McpServer:
     async def _list_tools(
         self, ctx: Context, params: t.PaginatedRequestParams | None
     ) -> t.ListToolsResult:
-        tools, cursor = page(self._surface.tools(), params.cursor if params else None)
+        tools, cursor = page(self.surface.tools(), params.cursor if params else None)
         return t.ListToolsResult(tools=list(tools), next_cursor=cursor)
 
     async def _call_tool(self, ctx: Context, params: t.CallToolRequestParams) -> _Called:
-        return cast(_Called, await self._surface.call(ctx, params))
+        return cast(_Called, await self.surface.call(ctx, params))
 
     async def _list_resources(
         self, ctx: Context, params: t.PaginatedRequestParams | None
     ) -> t.ListResourcesResult:
-        items, cursor = page(await self._surface.resources(ctx), params.cursor if params else None)
+        items, cursor = page(await self.surface.resources(ctx), params.cursor if params else None)
         return t.ListResourcesResult(resources=list(items), next_cursor=cursor)
 
     async def _list_templates(
         self, ctx: Context, params: t.PaginatedRequestParams | None
     ) -> t.ListResourceTemplatesResult:
-        items, cursor = page(self._surface.templates(), params.cursor if params else None)
+        items, cursor = page(self.surface.templates(), params.cursor if params else None)
         return t.ListResourceTemplatesResult(resource_templates=list(items), next_cursor=cursor)
 
     async def _read_resource(
         self, ctx: Context, params: t.ReadResourceRequestParams
     ) -> t.ReadResourceResult:
-        return await self._surface.read(ctx, str(params.uri))
+        return await self.surface.read(ctx, str(params.uri))
 
     async def _list_prompts(
         self, ctx: Context, params: t.PaginatedRequestParams | None
     ) -> t.ListPromptsResult:
-        items, cursor = page(self._surface.prompts(), params.cursor if params else None)
+        items, cursor = page(self.surface.prompts(), params.cursor if params else None)
         return t.ListPromptsResult(prompts=list(items), next_cursor=cursor)
 
     async def _get_prompt(
         self, ctx: Context, params: t.GetPromptRequestParams
     ) -> t.GetPromptResult | t.InputRequiredResult:
-        return await self._surface.prompt(ctx, params)
+        return await self.surface.prompt(ctx, params)
 
     async def _complete(self, ctx: Context, params: t.CompleteRequestParams) -> t.CompleteResult:
-        return await self._surface.complete(ctx, params)
+        return await self.surface.complete(ctx, params)

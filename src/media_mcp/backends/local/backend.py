@@ -118,9 +118,10 @@ class Local:
 
     async def aclose(self) -> None:
         self._stay()
-        worker, self._worker = self._worker, None
-        if worker is not None:
+        if (worker := self._worker) is not None:
             await worker.close()
+            if self._worker is worker:
+                self._worker = None
 
     async def _ready_worker(self) -> WorkerProcess:
         """Return the worker, a fresh one if there is none. Raises `NotConfigured`, `WorkerDied`."""

@@ -1,0 +1,350 @@
+"""What every store must do. A new one adds its factory to `FACTORIES` and passes all of this."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from media_mcp import errors
+from media_mcp.backends.base import Report
+from media_mcp.job import Asset, Caller, Failure, Job, JobState, MediaKind, Price, Route
+from media_mcp.queue.sqlite import SqliteStore
+from media_mcp.queue.store import Ending, Instance, Join, Stale, Store
+from media_mcp.queue.submission import new_id
+
+pytestmark = pytest.mark.anyio
+
+ANN = Caller("ann", "films")
+START = 1_800_000_000.0
+SUCCEEDED = Ending(JobState.SUCCEEDED)
+
+
+def sqlite_store(folder: Path, name: str, clock) -> Store:
+    return SqliteStore(folder / "jobs.sqlite", Instance(name, 1, "here", ""), clock=clock)
+
+
+FACTORIES = {"sqlite": sqlite_store}
+
+
+class Shelf:
+    """Opens stores of one kind on one place, and has the clock that they all read."""
+
+    def __init__(self, factory, folder):
+        self.factory = factory
+        self.folder = folder
+        self.now = START
+        self.opened = []
+
+    async def open(self, name="one"):
+        store = self.factory(self.folder, name, lambda: self.now)
+        await store.open()
+        self.opened.append(store)
+        return store
+
+    def job(self, prompt="a", **changes):
+        job = Job(
+            id=new_id(self.now),
+            model="poem",
+            state=JobState.QUEUED,
+            caller=ANN,
+            arguments={"prompt": prompt, "size": [1, 2.5, None, True]},
+            route=Route("local", {"endpoint": "x"}, Price(0.5, "image", "exact", "2026-11-22")),
+            seed=2**62,
+            door="mcp",
+            created_at=self.now,
+            why_route="the only one",
+            quoted=0.5,
+        )
+        return replace(job, **changes)
+
+    async def claimed(self, store, **changes):
+        await store.add(self.job(**changes), (), None)
+        return await store.claim("local", frozenset(), 0.0)
+
+
+@pytest.fixture(params=FACTORIES.values(), ids=FACTORIES.keys())
+async def shelf(request, tmp_path, anyio_backend):
+    made = Shelf(request.param, tmp_path)
+    yield made
+    for store in made.opened:
+        await store.aclose()
+
+
+@pytest.fixture
+async def store(shelf):
+    return await shelf.open()
+
+
+def asset(digit, role="images"):
+    return Asset(
+        f"media://{digit * 64}.png",
+        Path(f"/media/{digit}.png"),
+        MediaKind.IMAGE,
+        "image/png",
+        123,
+        64,
+        32,
+        None,
+        role,
+    )
+
+
+async def test_a_job_is_read_as_it_was_written(shelf, store):
+    job = shelf.job(priority=3, parents=("media://x",))
+    assert await store.add(job, (), None) == (job, False)
+    assert await store.get(job.id) == job
+    assert await store.get(job.id, "ann") == job
+    assert await store.get(job.id, "bob") is None
+    assert await store.get("nothing") is None
+
+
+async def test_a_whole_life_is_read_as_it_was_written(shelf, store):
+    shelf.now += 1
+    claim = await shelf.claimed(store)
+    assert (claim.job.state, claim.job.attempt, claim.spent) == (JobState.RUNNING, 1, 0)
+    await store.report(claim, [Report("progress", 1, 4, "drawing"), Report("remote", message="r1")])
+    shelf.now += 2
+    ending = Ending(
+        JobState.SUCCEEDED,
+        assets=(asset("a"), asset("b")),
+        facts={"seed": 1, "text": "é"},
+        findings=("The image is all black.",),
+        cost=0.25,
+        reports=(Report("progress", 4, 4),),
+    )
+    job = await store.end(claim, ending)
+    assert job == await store.get(job.id)
+    assert job.assets == ending.assets
+    assert (job.facts, job.findings, job.cost) == (ending.facts, ending.findings, 0.25)
+    assert (job.step, job.total, job.message, job.remote_id) == (4, 4, "drawing", "r1")
+    assert (job.started_at, job.ended_at) == (START + 1, START + 3)
+    told = [(e.seq, e.kind, e.step, e.message) for e in await store.events(job.id)]
+    assert told == [
+        (1, "state", None, "queued for local"),
+        (2, "state", None, "running on local, attempt 1"),
+        (3, "progress", 1, "drawing"),
+        (4, "remote", None, "r1"),
+        (5, "progress", 4, ""),
+        (6, "state", None, "succeeded"),
+    ]
+    assert [e.seq for e in await store.events(job.id, after=4)] == [5, 6]
+
+
+async def test_a_failure_is_read_as_it_was_written(shelf, store):
+    claim = await shelf.claimed(store)
+    failure = Failure("bug", "It broke.", "Mend it.")
+    job = await store.end(claim, Ending(JobState.FAILED, failure=failure))
+    assert (await store.get(job.id)).failure == failure
+
+
+async def test_inputs_come_with_the_claim_in_their_order(shelf, store):
+    inputs = (asset("b"), asset("a"))
+    uris = tuple(each.uri for each in inputs)
+    await store.add(shelf.job(parents=uris), inputs, None)
+    claim = await store.claim("local", frozenset(), 0.0)
+    assert list(claim.inputs.items()) == list(zip(uris, inputs, strict=True))
+    assert await store.owns("ann", uris[0])
+    assert not await store.owns("bob", uris[0])
+    assert await store.assets("ann") == []
+
+
+async def test_a_claim_takes_only_queued_jobs_of_its_backend(shelf, store):
+    job = shelf.job()
+    await store.add(job, (), None)
+    assert await store.claim("cloud", frozenset(), 0.0) is None
+    assert (await store.claim("local", frozenset(), 0.0)).job.id == job.id
+    assert await store.claim("local", frozenset(), 0.0) is None
+
+
+async def test_the_claim_orders_by_priority_then_overdue_then_warm_then_arrival(shelf, store):
+    for prompt, model, priority, age in [
+        ("cold", "m1", 0, 0),
+        ("cold too", "m1", 0, 0),
+        ("warm", "m2", 0, 0),
+        ("overdue", "m1", 0, 61),
+        ("urgent", "m1", 9, 0),
+    ]:
+        job = shelf.job(prompt, model=model, priority=priority, created_at=START - age)
+        await store.add(job, (), None)
+    order = []
+    while claim := await store.claim("local", frozenset(["m2", 'm"3']), START - 60):
+        order.append(claim.job.arguments["prompt"])
+    assert order == ["urgent", "overdue", "warm", "cold", "cold too"]
+
+
+async def test_many_claim_at_once_and_each_job_goes_to_one(shelf):
+    stores = [await shelf.open(f"instance {n}") for n in range(3)]
+    for n in range(30):
+        await stores[0].add(shelf.job(f"{n}"), (), None)
+    claims = []
+
+    async def take(store):
+        while claim := await store.claim("local", frozenset(), 0.0):
+            claims.append(claim)
+
+    async with anyio.create_task_group() as group:
+        for store in stores:
+            group.start_soon(take, store)
+    assert len({claim.job.id for claim in claims}) == len(claims) == 30
+
+
+async def test_a_stale_claim_can_write_nothing(shelf, store):
+    other = await shelf.open("two")
+    old = await shelf.claimed(store)
+    await other.recover(lambda instance: True, 3)
+    new = await other.claim("local", frozenset(), 0.0)
+    for write in (
+        lambda: store.report(old, [Report("progress", 9, 9)]),
+        lambda: store.end(old, replace(SUCCEEDED, assets=(asset("a"),))),
+        lambda: store.retry(old, "why", ()),
+    ):
+        with pytest.raises(Stale):
+            await write()
+    held = await store.get(old.job.id)
+    assert (held.state, held.attempt, held.step) == (JobState.RUNNING, 2, None)
+    assert await store.assets("ann") == []
+    await other.end(new, SUCCEEDED)
+    with pytest.raises(Stale):
+        await other.end(new, SUCCEEDED)
+
+
+async def test_an_older_attempt_of_the_same_instance_is_stale_too(shelf, store):
+    old = await shelf.claimed(store)
+    await store.retry(old, "it crashed", [Report("progress", 2, 4)])
+    new = await store.claim("local", frozenset(), 0.0)
+    assert (new.job.attempt, new.spent, new.job.step) == (2, 1, None)
+    with pytest.raises(Stale):
+        await store.end(old, SUCCEEDED)
+    await store.end(new, SUCCEEDED)
+
+
+async def test_a_same_call_joins_and_a_fresh_one_does_not(shelf, store):
+    join = Join("k", "f")
+    first, _ = await store.add(shelf.job(), (), join)
+    assert await store.add(shelf.job(), (), join) == (first, True)
+    assert await store.find(ANN, join) == first
+    fresh, joined = await store.add(shelf.job(), (), replace(join, fresh=True))
+    assert not joined
+    assert (await store.find(ANN, join)).id == fresh.id
+    assert await store.find(Caller("ann", "other"), join) is None
+    assert await store.find(Caller("bob", "films"), join) is None
+
+
+async def test_an_answered_job_is_joined_by_its_exact_key_only(shelf, store):
+    loose, exact = Join("k", "f"), Join("own", "f", exact=True)
+    for join, found in ((loose, False), (exact, True)):
+        job, _ = await store.add(shelf.job(), (), join)
+        await store.end(await store.claim("local", frozenset(), 0.0), SUCCEEDED)
+        assert await store.find(ANN, join) is not None
+        await store.answered(job.id)
+        assert (await store.find(ANN, join) is not None) is found
+    with pytest.raises(errors.BadInput, match="was used for another request"):
+        await store.add(shelf.job(), (), replace(exact, fingerprint="g"))
+    shelf.now += 24 * 3600
+    assert await store.find(ANN, exact) is None
+
+
+async def test_cancel_by_state(shelf, store):
+    other = await shelf.open("two")
+    assert await store.cancel("nothing", "ann", "why") is None
+    queued, _ = await store.add(shelf.job(), (), None)
+    assert await store.cancel(queued.id, "bob", "why") is None
+    met = await store.cancel(queued.id, "ann", "why")
+    assert (met.job.state, met.changed, met.here) == (JobState.CANCELLED, True, False)
+    met = await store.cancel(queued.id, "ann", "again")
+    assert (met.job.message, met.changed) == ("why", False)
+    claim = await shelf.claimed(store)
+    assert (await store.cancel(claim.job.id, "ann", "stop")).here
+    assert not (await other.cancel(claim.job.id, "ann", "stop too")).here
+    job = await store.retry(claim, "it crashed", ())
+    assert (job.state, job.message) == (JobState.CANCELLED, "stop")
+
+
+async def test_leaving_queues_what_was_held_and_spends_no_attempt(shelf, store):
+    claim = await shelf.claimed(store)
+    (job,) = await store.leave()
+    assert (job.id, job.state) == (claim.job.id, JobState.QUEUED)
+    again = await store.claim("local", frozenset(), 0.0)
+    assert (again.job.attempt, again.spent) == (2, 0)
+
+
+async def test_recovery_spares_the_living_and_its_own(shelf, store):
+    other = await shelf.open("two")
+    await shelf.claimed(store)
+    await shelf.claimed(other)
+    asked = []
+    assert await store.recover(lambda i: asked.append(i) or False, 3) == []
+    assert [instance.id for instance in asked] == ["two"]
+    assert asked[0].heartbeat == START
+
+
+async def test_a_claim_and_a_beat_are_signs_of_life(shelf, store):
+    other = await shelf.open("two")
+    seen = []
+    for sign in (lambda: shelf.claimed(store), store.beat):
+        shelf.now += 10
+        await sign()
+        await other.recover(lambda i: seen.append(i.heartbeat) or False, 3)
+    assert seen == [START + 10, START + 20]
+
+
+async def test_recovery_queues_again_until_the_attempts_are_spent(shelf, store):
+    for attempt in (1, 2, 3):
+        victim = await shelf.open(f"victim {attempt}")
+        claim = await (
+            shelf.claimed(victim) if attempt == 1 else victim.claim("local", frozenset(), 0.0)
+        )
+        assert (claim.job.attempt, claim.spent) == (attempt, attempt - 1)
+        (job,) = await store.recover(lambda instance: True, 3)
+    assert job.state is JobState.LOST
+    assert "in attempt 3 of 3" in job.failure.message
+    assert (await store.spend("ann"))["reserved"] == 0.0
+    assert await store.recover(lambda instance: True, 3) == []
+
+
+async def test_changes_are_those_of_others_and_come_once(shelf, store):
+    other = await shelf.open("two")
+    mine = shelf.job("mine")
+    await store.add(mine, (), None)
+    assert await store.changes() == []
+    await other.add(shelf.job("theirs"), (), None)
+    (change,) = await store.changes()
+    assert (change.job.arguments["prompt"], change.state, change.cancel) == ("theirs", True, None)
+    assert await store.changes() == []
+    claim = await store.claim("local", frozenset(), 0.0)
+    await other.cancel(claim.job.id, "ann", "stop")
+    (change,) = await store.changes()
+    assert (change.job.id, change.state, change.cancel) == (claim.job.id, False, "stop")
+
+
+async def test_position_counts_who_goes_first_on_the_same_backend(shelf, store):
+    first, second, urgent = shelf.job("1"), shelf.job("2"), shelf.job("3", priority=1)
+    elsewhere = shelf.job("4", route=Route("cloud"))
+    for job in (first, second, urgent, elsewhere):
+        await store.add(job, (), None)
+    places = [await store.position(job.id) for job in (first, second, urgent, elsewhere)]
+    assert places == [1, 2, 0, 0]
+    assert await store.position("nothing") is None
+
+
+async def test_lists_page_and_spend_adds_up(shelf, store):
+    for n in range(3):
+        claim = await shelf.claimed(store, prompt=f"{n}", model=f"m{n}")
+        shelf.now += 2
+        made = replace(SUCCEEDED, cost=0.5, assets=(asset(f"{n}"), asset("f")))
+        await store.end(claim, made)
+    jobs = await store.jobs("ann", limit=2)
+    assert [job.model for job in jobs] == ["m2", "m1"]
+    assert [j.model for j in await store.jobs("ann", before=jobs[-1].id)] == ["m0"]
+    assert [j.model for j in await store.jobs("ann", model="m1")] == ["m1"]
+    assert await store.jobs("ann", state=JobState.QUEUED) == []
+    assets = await store.assets("ann", limit=3)
+    assert [each.sha256[0] for each in assets] == ["f", "2", "1"]
+    assert [a.sha256[0] for a in await store.assets("ann", before=assets[-1].uri)] == ["0"]
+    spend = await store.spend("ann")
+    assert (spend["cost"], spend["seconds"], spend["jobs"]) == (1.5, 6.0, 3)
+    assert spend["by_model"]["m1"] == {"cost": 0.5, "seconds": 2.0, "jobs": 1}
+    assert spend["by_day"] == {"2027-01-15": {"cost": 1.5, "seconds": 6.0, "jobs": 3}}
