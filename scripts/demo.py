@@ -1,0 +1,71 @@
+"""Draws a picture the way an agent does: starts the server, lists its tools, calls one.
+
+`make demo PROMPT="a house by night"`
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+
+HERE = Path(__file__).resolve().parents[1]
+FOLDER = HERE / "media"
+SERVER = StdioServerParameters(
+    command=sys.executable,
+    args=["-m", "media_mcp", "serve", "--data-dir", str(FOLDER), "--wait", "300"],
+)
+WIDTH = 30
+
+
+async def main() -> int:
+    prompt = os.environ.get("PROMPT") or "a red circle above a blue square on a yellow background"
+    begun = perf_counter()
+    async with Client(SERVER) as client:
+        print(f"Connected to media-mcp over stdio, MCP {client.protocol_version}.")
+        tools = (await client.list_tools()).tools
+        print(f"Its tools: {', '.join(tool.name for tool in tools)}.")
+        print(f'Calling sketch(prompt="{prompt}") …')
+        called = perf_counter()
+        answer = await client.call_tool("sketch", {"prompt": prompt}, progress_callback=_show)
+        seconds = perf_counter() - called
+    return _tell(answer.structured_content or {}, seconds, perf_counter() - begun)
+
+
+async def _show(done: float, total: float | None, message: str | None) -> None:
+    """Draw a bar in place on a terminal; elsewhere, a line for every fifth step."""
+    if not total:
+        return
+    if sys.stdout.isatty():
+        filled = round(WIDTH * min(done / total, 1))
+        print(f"\r  {'#' * filled:<{WIDTH}} {message:<16}", end="", flush=True)
+    elif done % 5 == 0:
+        print(f"  {message}", flush=True)
+
+
+def _tell(facts: dict[str, Any], seconds: float, whole: float) -> int:
+    if sys.stdout.isatty():
+        print()
+    print("The answer:")
+    for name, value in facts.items():
+        print(f"  {name}: {value}")
+    if facts.get("state") != "succeeded":
+        return 1
+    for asset in facts["assets"]:
+        print(f"\nThe picture: {_readable(Path(asset['path']))}")
+    print(f"The call took {seconds:.1f} s, with starting and closing the server {whole:.1f} s.")
+    return 0
+
+
+def _readable(path: Path) -> Path:
+    """Return the path as it is short to type: relative to the repository, if it lies there."""
+    return path.relative_to(HERE) if path.is_relative_to(HERE) else path
+
+
+if __name__ == "__main__":
+    sys.exit(anyio.run(main))
