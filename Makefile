@@ -19,7 +19,7 @@ help:
 	@echo "make docs             write the generated pages under docs/"
 	@echo "make bench            measure against peers; writes docs/benchmarks.md and .svg"
 	@echo "make train            train the embedded model from scratch"
-	@echo "make wheel            build the wheel and the source archive into dist/"
+	@echo "make wheel            build the wheel into dist/"
 
 demo: $(VENV)/.local
 	@$(BIN)/python scripts/demo.py
@@ -55,7 +55,7 @@ train: $(VENV)/.local
 	$(MAKE) -C training PYTHON=$(abspath $(BIN)/python)
 
 wheel: $(VENV)/.dev
-	$(BIN)/python -m build --outdir dist
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
 	rm -rf $(VENV) .bench build dist htmlcov .coverage* .mypy_cache .ruff_cache .pytest_cache

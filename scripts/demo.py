@@ -13,12 +13,13 @@ from typing import Any
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.shared.exceptions import MCPError
 
 HERE = Path(__file__).resolve().parents[1]
 FOLDER = HERE / "media"
 SERVER = StdioServerParameters(
-    command=sys.executable,
-    args=["-m", "media_mcp", "serve", "--data-dir", str(FOLDER), "--wait", "300"],
+    command=str(Path(sys.executable).with_name("media-mcp")),
+    args=["serve", "--data-dir", str(FOLDER), "--wait", "300"],
 )
 WIDTH = 30
 
@@ -37,14 +38,14 @@ async def main() -> int:
     return _tell(answer.structured_content or {}, seconds, perf_counter() - begun)
 
 
-async def _show(done: float, total: float | None, message: str | None) -> None:
+async def _show(progress: float, total: float | None, message: str | None) -> None:
     """Draw a bar in place on a terminal; elsewhere, a line for every fifth step."""
     if not total:
         return
     if sys.stdout.isatty():
-        filled = round(WIDTH * min(done / total, 1))
+        filled = round(WIDTH * min(progress / total, 1))
         print(f"\r  {'#' * filled:<{WIDTH}} {message:<16}", end="", flush=True)
-    elif done % 5 == 0:
+    elif progress % 5 == 0:
         print(f"  {message}", flush=True)
 
 
@@ -67,5 +68,14 @@ def _readable(path: Path) -> Path:
     return path.relative_to(HERE) if path.is_relative_to(HERE) else path
 
 
+def run() -> int:
+    try:
+        return anyio.run(main)
+    except (MCPError, ExceptionGroup):
+        print("error: The server ended early; its own words are above.", file=sys.stderr)
+        print("hint: .venv/bin/media-mcp doctor", file=sys.stderr)
+        return 1
+
+
 if __name__ == "__main__":
-    sys.exit(anyio.run(main))
+    sys.exit(run())

@@ -143,6 +143,9 @@ def _body_one(wish: Wish, rng: random.Random) -> str:
     phrase = noun_phrase(group, rng)
     if wish.relation in ("row", "column"):
         tails = w.ROW_PHRASES if wish.relation == "row" else w.COLUMN_PHRASES
+        if rng.random() < 0.25:
+            head = ("row", "line") if wish.relation == "row" else ("column", "stack")
+            return f"a {rng.choice(head)} of {noun_phrase(group, rng, bare=True)}"
         return f"{phrase} {rng.choice(tails)}"
     return _placed(phrase, group.place, rng)
 
@@ -160,11 +163,31 @@ def _body_two(wish: Wish, rng: random.Random) -> str:
     first, second = wish.groups
     if first.place and second.place:
         return _join([_placed(noun_phrase(g, rng), g.place, rng) for g in wish.groups], rng)
+    if first.kind == second.kind and not wish.relation and rng.random() < 0.6:
+        return _shared_noun(wish.groups, rng)
     a, b = noun_phrase(first, rng), noun_phrase(second, rng)
     if not wish.relation:
-        link = rng.choice((" and ", " and ", " and ", ", ", " with ", " next to ", " beside ", " & "))
+        link = rng.choice(
+            (" and ", " and ", " and ", ", ", " with ", " next to ", " beside ", " & ")
+        )
         return f"{a}{link}{b}"
     return _related(a, b, wish.relation, rng)
+
+
+def _shared_noun(groups: Sequence[Group], rng: random.Random) -> str:
+    """ "A red and a blue circle", "red and blue circles": one noun for all."""
+    if any(g.count > 1 or not g.colour or g.size for g in groups):
+        return _join([noun_phrase(g, rng) for g in groups], rng)
+    kind = groups[0].kind
+    noun = rng.choice(w.ITEM_WORDS[kind] if kind else w.OPEN_NOUNS[:5])
+    many = w.PLURALS.get(noun, noun + "s")
+    colours = [_colour(str(g.colour), rng) for g in groups]
+    listed = ", ".join(colours[:-1]) + " and " + colours[-1]
+    number = rng.choice(w.COUNT_WORDS[len(groups)][:2])
+    ones = " and ".join(f"one {c}" for c in colours)
+    articles = " and ".join(_article(c) for c in colours)
+    forms = (f"{listed} {many}", f"{articles} {noun}", f"{number} {many}, {ones}")
+    return rng.choice(forms)
 
 
 def _related(a: str, b: str, relation: str, rng: random.Random) -> str:
@@ -203,6 +226,8 @@ def _body_three(wish: Wish, rng: random.Random) -> str:
     if wish.relation in ("above", "left"):
         return f" {rng.choice(w.RELATION_PHRASES[wish.relation][:3])} ".join(names)
     listed = _join(names, rng)
+    if len({g.kind for g in wish.groups}) == 1 and rng.random() < 0.6:
+        listed = _shared_noun(wish.groups, rng)
     if not wish.relation:
         return listed
     tail = rng.choice(w.ROW_PHRASES if wish.relation == "row" else w.COLUMN_PHRASES)
@@ -216,8 +241,24 @@ def _pattern(wish: Wish, rng: random.Random) -> str:
         return _gradient(wish, name, rng)
     name = " ".join(name.replace("{s}", scale).split())
     if not name.endswith("s") or rng.random() < 0.15:
-        name += rng.choice((" pattern", " pattern", " texture", ""))
+        name += rng.choice((" pattern", " pattern", " texture", "", " background", " wallpaper"))
+    if len(wish.colours) == 2 and rng.random() < 0.3:
+        return _adjective_first(wish, scale, rng)
     return rng.choice(("", "", "", "a pattern of ", "a ")) + _in_colours(wish, name, rng)
+
+
+def _adjective_first(wish: Wish, scale: str, rng: random.Random) -> str:
+    """ "Vertical red and white stripes", "small green dots on white"."""
+    first, _, last = wish.pattern.rpartition(" ")
+    noun = rng.choice(
+        {"checks": ("checks", "checkerboard"), "stripes": ("stripes",)}.get(last, (last,))
+    )
+    a, b = (_colour(c, rng) for c in wish.colours)
+    forms = [f"{a} and {b} {noun}", f"{a} {b} {noun}"]
+    if noun.endswith("s"):
+        forms += [f"{b} {noun} on {a}", f"{b} {noun} on a {a} background"]
+    words = [scale, first] if rng.random() < 0.5 else [first, scale]
+    return " ".join(word for word in (*words, rng.choice(forms)) if word)
 
 
 def _gradient(wish: Wish, name: str, rng: random.Random) -> str:
@@ -225,7 +266,13 @@ def _gradient(wish: Wish, name: str, rng: random.Random) -> str:
     if wish.pattern.startswith("vertical") and rng.random() < 0.4:
         forms = (f"{a} fading to {b}", f"{a} fading into {b}", f"{a} on top fading to {b}")
         return rng.choice(forms)
-    forms = (f"{name} from {a} to {b}", f"{a} to {b} {name}", f"a {name} of {a} to {b}")
+    forms = (
+        f"{name} from {a} to {b}",
+        f"{a} to {b} {name}",
+        f"a {name} of {a} to {b}",
+        f"{name} {a} to {b}",
+        f"from {a} to {b} {name}",
+    )
     return rng.choice(forms)
 
 
@@ -263,7 +310,7 @@ def _scene(wish: Wish, rng: random.Random) -> str:
 
 def _things_first(things: list[str], extras: list[str], rng: random.Random) -> str:
     body = _join(things, rng)
-    link = rng.choice((" ", " ", ", "))
+    link = rng.choice((" ", " ", ", ", " and "))
     if extras and rng.random() < 0.2:
         return f"{extras[0]}, {link.join([body, *extras[1:]])}"
     return link.join([body, *extras])
@@ -281,7 +328,14 @@ def _extras(wish: Wish, rng: random.Random) -> list[str]:
         (w.GROUND_PHRASES, wish.ground),
         (w.BACKDROP_PHRASES, wish.backdrop),
     )
-    return [rng.choice(table[value]) for table, value in tables if value]
+    return [_fitting(table[value], wish, rng) for table, value in tables if value]
+
+
+def _fitting(phrases: Sequence[str], wish: Wish, rng: random.Random) -> str:
+    """A phrase that does not contradict the sky: there is no sunny night."""
+    dark = wish.sky in ("night", "sunset") or any(g.kind == "crescent" for g in wish.groups)
+    bright = ("sunny", "sunshine", "sunlight", " day")
+    return rng.choice([p for p in phrases if not (dark and any(b in p for b in bright))])
 
 
 def _things(wish: Wish, rng: random.Random) -> list[str]:
@@ -291,43 +345,53 @@ def _things(wish: Wish, rng: random.Random) -> list[str]:
     elif wish.relation == "right":
         land = land[::-1]
     above = [_scene_group(g, rng) for g in wish.groups if g.kind in SKY_KINDS]
+    if above and rng.random() < 0.25:
+        over = rng.choice((" over ", " above ", " over "))
+        return [over.join([_join(above, rng), *land[:1]]), *land[1:]]
     return above + land if rng.random() < 0.3 else land + above
 
 
 def _scene_group(group: Group, rng: random.Random) -> str:
     if group.kind in SKY_KINDS and group.kind != "cloud":
-        noun = "sun" if group.kind == "sun" else rng.choice(("moon", "moon", "moon", "crescent moon"))
+        noun = (
+            "sun" if group.kind == "sun" else rng.choice(("moon", "moon", "moon", "crescent moon"))
+        )
         colour = f"{group.colour} " if group.colour else ""
         phrase = rng.choice(("the", "the", "a", "a", "")) + f" {colour}{noun}"
     else:
         phrase = noun_phrase(group, rng, bare=True)
+    if group.kind == "tree" and group.count == 3 and not group.colour and rng.random() < 0.4:
+        return rng.choice(w.FORESTS)
     if group.place is None:
-        return phrase
+        under = group.kind in ("sun", "crescent") and rng.random() < 0.1
+        return f"under {phrase}" if under else phrase
     in_corner = group.kind in SKY_KINDS and group.place != "center" and rng.random() < 0.3
     return f"{phrase} {_place('top ' + group.place if in_corner else group.place, rng)}"
 
 
 def _as_landscape(wish: Wish, things: list[str], rng: random.Random) -> str:
     """ "A rainy night landscape with ..." and its like."""
-    adjectives = []
-    phrases = []
-    for value, front, back in (
-        (wish.weather, w.WEATHER_ADJECTIVES, w.WEATHER_PHRASES),
-        (wish.sky, w.SKY_ADJECTIVES, w.SKY_PHRASES),
-    ):
-        if value and rng.random() < 0.65:
-            adjectives.append(rng.choice(front[value]))
-        elif value:
-            phrases.append(rng.choice(back[value]))
     noun = rng.choice(w.LANDSCAPES)
-    if wish.backdrop and rng.random() < 0.3:
+    said_by_noun = wish.sky is not None and rng.random() < 0.35
+    if wish.sky and said_by_noun:
+        noun = rng.choice(w.SKY_NOUNS[wish.sky])
+    adjectives: list[str] = []
+    phrases: list[str] = []
+    for value, front, back, chance in (
+        (wish.weather, w.WEATHER_ADJECTIVES, w.WEATHER_PHRASES, 0.65),
+        (None if said_by_noun else wish.sky, w.SKY_ADJECTIVES, w.SKY_PHRASES, 0.65),
+        (wish.ground, w.GROUND_ADJECTIVES, w.GROUND_PHRASES, 0.0 if said_by_noun else 0.35),
+    ):
+        if value and rng.random() < chance:
+            adjectives.append(_fitting(front[value], wish, rng))
+        elif value:
+            phrases.append(_fitting(back[value], wish, rng))
+    if wish.backdrop and rng.random() < 0.3 and not said_by_noun:
         noun = {"hills": "hill", "mountains": "mountain"}[wish.backdrop] + " " + noun
     elif wish.backdrop:
         phrases.append(rng.choice(w.BACKDROP_PHRASES[wish.backdrop]))
-    if wish.ground:
-        phrases.append(rng.choice(w.GROUND_PHRASES[wish.ground]))
     head = " ".join([*adjectives, noun])
     head = _article(head) if rng.random() < 0.6 else head
     if things:
-        phrases.insert(0, "with " + _join(things, rng))
+        phrases.insert(0, rng.choice(("with ", "with ", "and ")) + _join(things, rng))
     return rng.choice((" ", " ", ", ")).join([head, *phrases])

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+
 from spec import (
     BACKDROPS,
     COLOURS,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
-from spec import ANY_SIZE, COLOURS, HORIZON, RADII, SIDE, Item, Spec
+
+from spec import ANY_SIZE, COLOURS, RADII, SIDE, Item, Spec
 
 RGB = tuple[int, int, int]
 Point = tuple[float, float]
@@ -192,7 +193,12 @@ def _boat(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, c: RGB) -> No
     _box(draw, x, y - r * 0.3, (r * 0.06, r * 0.7), DARK)
     sail = [(x + r * 0.12, y - r), (x + r * 0.12, y + r * 0.2), (x + r * 0.85, y + r * 0.2)]
     draw.polygon(sail, fill=CREAM)
-    hull = [(x - r, y + r * 0.35), (x + r, y + r * 0.35), (x + r * 0.6, y + r), (x - r * 0.6, y + r)]
+    hull = [
+        (x - r, y + r * 0.35),
+        (x + r, y + r * 0.35),
+        (x + r * 0.6, y + r),
+        (x - r * 0.6, y + r),
+    ]
     draw.polygon(hull, fill=c)
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from codes import GRID
 from diffusers import PRXTransformer2DModel
-from painter import NOISE, Pass
 from torch import Tensor
+
+from codes import GRID
+from painter import NOISE, Pass
 
 Log = Callable[[str], None]
 Pool = tuple[Tensor, Tensor, Tensor]

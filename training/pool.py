@@ -7,10 +7,11 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+
 from codes import GRID, PATCH, SLOTS, USED, encode
 from draw import render
 from spec import Spec
-from torch import Tensor
 from wishes import resolve, sample_wish
 
 CHUNK = 500

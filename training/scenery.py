@@ -3,8 +3,9 @@
 import random
 
 import numpy as np
-from draw import CLOUD, DIM, FULL, GROUND, HILL, RGB, SCALE, SKY, STARS, Point, draw_items
 from PIL import Image, ImageDraw
+
+from draw import CLOUD, DIM, FULL, GROUND, HILL, RGB, SCALE, SKY, STARS, Point, draw_items
 from spec import HORIZON, SIDE, Item, Spec
 
 SKY_ITEMS = ("sun", "crescent", "cloud", "star")
@@ -58,7 +59,8 @@ def _clouds(draw: ImageDraw.ImageDraw, colour: RGB, flip: bool) -> None:
             draw.ellipse([mx - mr, my - mr, mx + mr, my + mr], fill=colour)
 
 
-def _dim(colour: RGB, spec: Spec) -> RGB:
+def dim(colour: RGB, spec: Spec) -> RGB:
+    """A colour of the land by the light of the scene."""
     factor = DIM[spec.sky] * (0.85 if spec.weather == "rain" else 1)
     red, green, blue = (round(c * factor) for c in colour)
     return red, green, blue
@@ -69,18 +71,18 @@ def _land(draw: ImageDraw.ImageDraw, spec: Spec, flip: bool) -> None:
         _mountains(draw, spec, flip)
     elif spec.backdrop == "hills":
         _hills(draw, spec, flip)
-    draw.rectangle([0, LINE, FULL, FULL], fill=_dim(GROUND[spec.ground], spec))
+    draw.rectangle([0, LINE, FULL, FULL], fill=dim(GROUND[spec.ground], spec))
     if spec.ground == "sea":
         for y in (44, 52, 60):
             top = y * SCALE
-            draw.rectangle([0, top, FULL, top + SCALE - 1], fill=_dim((75, 150, 210), spec))
+            draw.rectangle([0, top, FULL, top + SCALE - 1], fill=dim((75, 150, 210), spec))
 
 
 def _mountains(draw: ImageDraw.ImageDraw, spec: Spec, flip: bool) -> None:
     for x, height in ((44, 26), (16, 20)):
         cx, tall = _flip(x, flip) * SCALE, height * SCALE
-        _peak(draw, (cx, LINE - tall), tall, _dim((112, 108, 118), spec))
-        _peak(draw, (cx, LINE - tall), tall * 0.3, _dim((246, 248, 250), spec))
+        _peak(draw, (cx, LINE - tall), tall, dim((112, 108, 118), spec))
+        _peak(draw, (cx, LINE - tall), tall * 0.3, dim((246, 248, 250), spec))
 
 
 def _peak(draw: ImageDraw.ImageDraw, top: Point, tall: float, colour: RGB) -> None:
@@ -89,7 +91,7 @@ def _peak(draw: ImageDraw.ImageDraw, top: Point, tall: float, colour: RGB) -> No
 
 
 def _hills(draw: ImageDraw.ImageDraw, spec: Spec, flip: bool) -> None:
-    colour = _dim(HILL[spec.ground], spec)
+    colour = dim(HILL[spec.ground], spec)
     for x, half, height in ((16, 30, 12), (52, 26, 8)):
         cx, wide, tall = _flip(x, flip) * SCALE, half * SCALE, height * SCALE
         draw.ellipse([cx - wide, LINE - tall, cx + wide, LINE + tall], fill=colour)
@@ -105,7 +107,9 @@ def _falling(draw: ImageDraw.ImageDraw, spec: Spec) -> None:
                 ends = [(x + 1) * SCALE, (y - 2) * SCALE, (x - 1) * SCALE, (y + 2) * SCALE]
                 draw.line(ends, fill=_streak(spec.sky), width=SCALE)
             else:
-                draw.rectangle([x * SCALE - 3, y * SCALE - 3, x * SCALE + 4, y * SCALE + 4], "white")
+                draw.rectangle(
+                    [x * SCALE - 3, y * SCALE - 3, x * SCALE + 4, y * SCALE + 4], "white"
+                )
 
 
 def _streak(sky: str) -> RGB:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from captions import caption
-from codes import ANCHORS, SLOTS, USED, WIDTH, anchors, encode
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from captions import caption
+from codes import ANCHORS, SLOTS, USED, WIDTH, anchors, encode
 from wishes import resolve, sample_wish
 
 MAX_TOKENS = 72
@@ -23,7 +24,9 @@ Log = Callable[[str], None]
 def vocabulary(seed: int, captions: int = 60_000) -> list[str]:
     """Every word that the captions use, odd words left out."""
     rng = random.Random(seed)
-    split = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    split = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
     words: set[str] = set()
     for _ in range(captions):
         text = caption(sample_wish(rng), rng).lower()
@@ -83,10 +86,14 @@ def samples(rng: random.Random, held_out: bool = False) -> Iterator[tuple[str, n
             yield caption(wish, rng), encode(spec)
 
 
-def batches(source: Iterator[tuple[str, np.ndarray]], batch: int) -> Iterator[tuple[list[str], Tensor]]:
+def batches(
+    source: Iterator[tuple[str, np.ndarray]], batch: int
+) -> Iterator[tuple[list[str], Tensor]]:
     """Batches of prompts of about the same length, which wastes little on padding."""
     while True:
-        drawn = sorted((next(source) for _ in range(batch * 8)), key=lambda pair: len(pair[0].split()))
+        drawn = sorted(
+            (next(source) for _ in range(batch * 8)), key=lambda pair: len(pair[0].split())
+        )
         cuts = list(range(0, len(drawn), batch))
         random.Random(len(drawn[-1][0])).shuffle(cuts)
         for cut in cuts:
@@ -123,7 +130,6 @@ def fit_encoder(
     encoder: BertModel,
     tokenizer: PreTrainedTokenizerFast,
     log: Log,
-    *,
     steps: int,
     batch: int,
     rate: float,
@@ -148,10 +154,12 @@ def fit_encoder(
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
-        if step % 50 == 0 or step == steps:
+        if step % 100 == 0 or step == steps:
             score = check_encoder(encoder, tokenizer, check)
             speed = step * batch / (time.monotonic() - began)
-            log(f"text step {step} loss {loss.item():.4f} held-out {score:.3f} samples/s {speed:.0f}")
+            log(
+                f"text step {step} loss {loss.item():.4f} held-out {score:.3f} samples/s {speed:.0f}"
+            )
 
 
 @torch.no_grad()

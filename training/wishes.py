@@ -184,8 +184,9 @@ def _arrange_one(group: Group, relation: str) -> list[Item]:
         size = _pair_size(group.size) if count == 4 and group.size != "big" else 0
         return [_item(group, 1 if count == 4 and size else 0, at) for at in GRIDS[count]]
     size = _pair_size(group.size) if count == 2 else 0
-    upright = relation == "column"
-    return [_item(group, size, (32, s) if upright else (s, 32)) for s in COUNTS[count]]
+    upright = relation == "column" or group.place in ("left", "right")
+    x, y = PLACES[group.place or "center"]
+    return [_item(group, size, (x, s) if upright else (s, y)) for s in COUNTS[count]]
 
 
 def _arrange_two(groups: list[Group], relation: str) -> list[Item]:
@@ -283,7 +284,8 @@ def _colour_but(rng: random.Random, *others: str | None) -> str:
 
 
 def _background(rng: random.Random, groups: Sequence[Group], chance: float = 0.75) -> str | None:
-    things = any(g.kind in THINGS for g in groups) and not any(g.kind in SHAPES for g in groups)
+    few = sum(g.count for g in groups) < 4
+    things = few and all(g.kind in THINGS for g in groups)
     if things or rng.random() < chance:
         return _colour_but(rng, *(g.colour for g in groups))
     return None
@@ -307,9 +309,11 @@ def _two(rng: random.Random) -> Wish:
     same = (None,) if rng.random() < 0.1 else (first.colour,)
     second = _group(rng, *same)
     relation = rng.choice((*RELATIONS, *RELATIONS, "", "", "inside", "places"))
+    if relation == "" and rng.random() < 0.3:
+        second = replace(second, kind=first.kind)
     if relation == "inside":
-        first, second = replace(first, size=None), _group(rng, first.colour)
-        second = replace(second, size=None)
+        first = replace(first, size=_maybe(rng, 0.3, ("small",)))
+        second = replace(_group(rng, first.colour), size=_maybe(rng, 0.3, ("big",)))
     if relation == "places":
         spots = rng.sample(sorted(PLACES), 2)
         first, second = replace(first, place=spots[0]), replace(second, place=spots[1])
@@ -320,8 +324,11 @@ def _two(rng: random.Random) -> Wish:
 
 def _counted(rng: random.Random) -> Wish:
     group = _group(rng, count=rng.choices((2, 3, 4, 5, 6), (3, 4, 3, 3, 1))[0])
-    several = _maybe(rng, 0.3, ("row", "column")) if group.count < 4 else None
-    return Wish("shapes", (group,), several or "", background=_background(rng, [group], 0.6))
+    line = _maybe(rng, 0.3, ("row", "column")) if group.count < 4 else None
+    if group.count < 4 and not line:
+        group = replace(group, place=_maybe(rng, 0.2, ("top", "bottom", "left", "right")))
+    chance = 0.6 if group.count < 4 else 0.4
+    return Wish("shapes", (group,), line or "", background=_background(rng, [group], chance))
 
 
 def _mixed(rng: random.Random) -> Wish:
@@ -338,6 +345,8 @@ def _three(rng: random.Random) -> Wish:
     for _ in range(3):
         groups.append(replace(_group(rng, *(g.colour for g in groups)), size=None))
     relation = rng.choice(("", "row", "column", "above", "left"))
+    if relation in ("", "row") and rng.random() < 0.3:
+        groups = [replace(g, kind=groups[0].kind) for g in groups]
     if rng.random() < 0.2:
         relation, groups[2] = "between", groups[1]
     background = _background(rng, groups, 0.6)

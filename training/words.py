@@ -64,13 +64,33 @@ PLACE_PHRASES = {
     "right": ("on the right", "at the right", "on the right side", "to the right", "right"),
     "top": ("at the top", "on top", "in the top", "in the upper part", "top"),
     "bottom": ("at the bottom", "in the bottom", "in the lower part", "bottom"),
-    "top left": ("{in} the top left corner", "{in} the top left", "{in} the upper left"),
-    "top right": ("{in} the top right corner", "{in} the top right", "{in} the upper right"),
-    "bottom left": ("{in} the bottom left corner", "{in} the bottom left", "{in} the lower left"),
+    "top left": (
+        "{in} the top left corner",
+        "{in} the top left",
+        "{in} the upper left",
+        "top left",
+        "{in} the upper left corner",
+    ),
+    "top right": (
+        "{in} the top right corner",
+        "{in} the top right",
+        "{in} the upper right",
+        "top right",
+        "{in} the upper right corner",
+    ),
+    "bottom left": (
+        "{in} the bottom left corner",
+        "{in} the bottom left",
+        "{in} the lower left",
+        "bottom left",
+        "{in} the lower left corner",
+    ),
     "bottom right": (
         "{in} the bottom right corner",
         "{in} the bottom right",
         "{in} the lower right",
+        "bottom right",
+        "{in} the lower right corner",
     ),
 }
 # How "A ... B" is said when A has the given relation to B.
@@ -99,6 +119,8 @@ RELATION_PHRASES = {
         "in the middle of",
         "surrounded by",
         "in the center of",
+        "on",
+        "in front of",
     ),
 }
 # How "B ... A" is said when A has the given relation to B: "{b} with {a} above it".
@@ -172,6 +194,11 @@ PLAIN_PHRASES = (
     "an empty {c} background",
     "a solid {c} color",
     "a blank {c} image",
+    "{c}",
+    "a {c} picture",
+    "all {c}",
+    "everything {c}",
+    "a {c} image with nothing on it",
 )
 PATTERN_WORDS = {
     "horizontal stripes": (
@@ -181,6 +208,7 @@ PATTERN_WORDS = {
         "{s} stripes",
         "horizontally striped",
         "{s} horizontal lines",
+        "{s} lines",
         "horizontal {s} bands",
         "striped",
         "horizontal stripe",
@@ -269,7 +297,16 @@ SKY_PHRASES = {
         "with stars in the sky",
         "night",
         "starry night",
+        "stars",
+        "under a dark sky",
+        "on a dark night",
+        "a night sky",
     ),
+}
+SKY_NOUNS = {
+    "day": ("day", "day", "morning", "afternoon"),
+    "sunset": ("sunset", "evening", "sunrise"),
+    "night": ("night",),
 }
 SKY_ADJECTIVES = {
     "day": ("day", "daytime", "daylight"),
@@ -285,6 +322,11 @@ WEATHER_PHRASES = {
         "clear",
         "in good weather",
         "no clouds",
+        "without clouds",
+        "sunny",
+        "on a sunny day",
+        "in the sunshine",
+        "in sunlight",
     ),
     "cloudy": (
         "with clouds",
@@ -298,6 +340,8 @@ WEATHER_PHRASES = {
         "clouds",
         "in cloudy weather",
         "white clouds",
+        "beneath a cloudy sky",
+        "on a cloudy day",
     ),
     "rain": (
         "in the rain",
@@ -314,6 +358,9 @@ WEATHER_PHRASES = {
         "heavy rain",
         "rainy",
         "on a rainy day",
+        "under the rain",
+        "it rains over it",
+        "rain falls",
     ),
     "snow": (
         "snowing",
@@ -328,11 +375,13 @@ WEATHER_PHRASES = {
         "snowfall",
         "in snowy weather",
         "in the snowfall",
+        "snow falls",
+        "under falling snow",
         "on a snowy day",
     ),
 }
 WEATHER_ADJECTIVES = {
-    "clear": ("clear", "cloudless"),
+    "clear": ("clear", "cloudless", "sunny", "sunny"),
     "cloudy": ("cloudy", "overcast"),
     "rain": ("rainy", "stormy", "wet"),
     "snow": ("snowing",),
@@ -351,6 +400,9 @@ GROUND_PHRASES = {
         "green grass",
         "a meadow",
         "a green field",
+        "in a garden",
+        "in a park",
+        "on green ground",
     ),
     "sand": (
         "in the desert",
@@ -364,6 +416,9 @@ GROUND_PHRASES = {
         "a sandy beach",
         "desert",
         "beach",
+        "a beach",
+        "the desert",
+        "dunes",
     ),
     "snow": (
         "on snow",
@@ -376,6 +431,9 @@ GROUND_PHRASES = {
         "in winter",
         "a snowy field",
         "in a snowy landscape",
+        "in the snow",
+        "in snow",
+        "covered in snow",
         "snow on the ground",
     ),
     "sea": (
@@ -392,8 +450,19 @@ GROUND_PHRASES = {
         "ocean",
         "on the waves",
         "in the sea",
+        "on a river",
+        "water",
+        "over the sea",
+        "over the ocean",
     ),
 }
+GROUND_ADJECTIVES = {
+    "grass": ("green", "grassy", "meadow"),
+    "sand": ("desert", "beach", "sandy"),
+    "snow": ("snowy", "winter", "snowy"),
+    "sea": ("sea", "ocean", "lake"),
+}
+FORESTS = ("a forest", "the woods", "a small forest")
 BACKDROP_PHRASES = {
     "hills": (
         "hills",
@@ -404,6 +473,9 @@ BACKDROP_PHRASES = {
         "in front of hills",
         "over green hills",
         "among the hills",
+        "a hill",
+        "on a hill",
+        "over the hills",
         "with hills in the background",
     ),
     "mountains": (
@@ -418,6 +490,9 @@ BACKDROP_PHRASES = {
         "in the mountains",
         "with mountains in the background",
         "with a mountain",
+        "on a mountain",
+        "over the mountains",
+        "over mountains",
     ),
 }
 LANDSCAPES = ("landscape", "landscape", "scene", "scenery", "view", "countryside")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PosixPath
+from threading import Event
 
 import anyio
 import pytest
@@ -124,25 +127,35 @@ async def test_a_hang_lasts_until_it_is_cancelled(run_of: Callable[..., Run]) ->
     assert not list(run.folder.iterdir())
 
 
-async def film_until_there_is_a_file(run: Run) -> None:
-    while not list(run.folder.iterdir()):
-        await asyncio.sleep(0)
+class Watched(PosixPath):
+    """A folder that tells when its first file is named, from whatever thread."""
+
+    named: Event
+
+    def __truediv__(self, name: str) -> Path:
+        self.named.set()
+        return Path(self).joinpath(name)
+
+
+def film(run_of: Callable[..., Run], model: Model) -> tuple[Run, Event]:
+    run = run_of(model, width=64, height=48, num_frames=100_000, generate_audio=True)
+    folder = Watched(run.folder)
+    folder.named = Event()
+    return replace(run, folder=folder), folder.named
 
 
 async def test_filming_stops_at_the_next_frame_when_cancelled(
     run_of: Callable[..., Run], model_of: Callable[..., Model]
 ) -> None:
-    long = {"width": 64, "height": 48, "num_frames": 100_000, "generate_audio": True}
-    run = run_of(model_of("video"), **long)
-
+    run, filming = film(run_of, model_of("video"))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Rehearsal().run, run)
-        await film_until_there_is_a_file(run)
+        await anyio.to_thread.run_sync(filming.wait)
         tasks.cancel_scope.cancel()
 
-    again = run_of(model_of("video"), **long)
-    task = asyncio.create_task(Rehearsal().run(again))
-    await film_until_there_is_a_file(again)
+    run, filming = film(run_of, model_of("video"))
+    task = asyncio.create_task(Rehearsal().run(run))
+    await anyio.to_thread.run_sync(filming.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

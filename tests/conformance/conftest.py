@@ -17,7 +17,7 @@ CLIENTS = Path(__file__).parents[1] / "clients"
 MEDIA_MCP = Path(sys.executable).with_name("media-mcp")
 UNREACHABLE = re.compile(
     r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT"
-    r"|ERR_SOCKET_TIMEOUT|network request)\b"
+    r"|ERR_SOCKET_TIMEOUT|E407|E50[234])\b"
 )
 INSTALL_S = 300
 RUN_S = 100
@@ -58,12 +58,14 @@ def modules(node: Path) -> Path:
 def install(node: Path) -> None:
     # The wheel's `npm` is a copy of what should be a link, and does not find its library.
     npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [node, npm, "ci", "--fetch-retries=1", "--fetch-timeout=30000", "--loglevel=error"]
+    patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000"]
+    command = [node, npm, "ci", "--loglevel=error", *patience]
     done = subprocess.run(
         command, cwd=CLIENTS, capture_output=True, text=True, timeout=INSTALL_S, check=False
     )
-    if done.returncode and UNREACHABLE.search(done.stderr):
-        unavailable(f"the npm registry cannot be reached: {done.stderr.strip()[-300:]}")
+    unreachable = UNREACHABLE.search(done.stderr)
+    if done.returncode and unreachable:
+        unavailable(f"the npm registry cannot be reached: {unreachable[0]}")
     assert done.returncode == 0, done.stderr
 
 

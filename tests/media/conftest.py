@@ -6,7 +6,7 @@ import math
 import threading
 import wave
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,12 +16,37 @@ import av
 import pytest
 from PIL import Image
 
-from media_mcp.media import MediaStore
+from media_mcp.errors import BadMedia
+from media_mcp.media import MediaStore, probe
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> MediaStore:
     return MediaStore(tmp_path / "store")
+
+
+@pytest.fixture
+def write() -> Callable[[Path, bytes | str], Path]:
+    """Write a file and return its path."""
+
+    def make(path: Path, data: bytes | str) -> Path:
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def refusal() -> Callable[[Path], Awaitable[str]]:
+    """Return the words with which a probe refuses a file."""
+
+    async def ask(path: Path) -> str:
+        with pytest.raises(BadMedia) as caught:
+            await probe(path)
+        assert caught.value.hint
+        return caught.value.message
+
+    return ask
 
 
 @pytest.fixture

@@ -72,6 +72,35 @@ async def test_another_size_than_asked_is_found(store: MediaStore, picture: Make
     )
 
 
+@pytest.mark.parametrize("asked", [2, 2.1, "2", "2s", "2.0 s", "auto", None, True, [2]])
+async def test_a_duration_may_be_asked_for_in_words(
+    store: MediaStore, sound: Make, asked: object
+) -> None:
+    assert await check_output(await keep(store, sound(seconds=2.0)), {"duration": asked}) == ()
+
+
+async def test_a_duration_in_words_is_compared(store: MediaStore, sound: Make) -> None:
+    assert await check_output(await keep(store, sound(seconds=1.0)), {"duration": "5s"}) == (
+        "The duration is 1.00 s; 5.00 s were asked for.",
+    )
+
+
+@pytest.mark.parametrize(("mode", "name"), [("I;16", "x.png"), ("I", "x.tiff"), ("F", "x.tiff")])
+async def test_a_deep_picture_is_not_taken_for_a_flat_one(
+    store: MediaStore, tmp_path: Path, mode: str, name: str
+) -> None:
+    image = Image.new(mode, (40, 40))
+    for x in range(40):
+        image.putpixel((x, x), 1000 * x)
+    image.save(tmp_path / name)
+    asset = await keep(store, tmp_path / name)
+    assert await check_output(asset, {}) == ()
+    assert await store.preview([asset])
+    Image.new(mode, (40, 40), 300).save(tmp_path / name)
+    (found,) = await check_output(await keep(store, tmp_path / name), {})
+    assert "flat colour" in found or "black" in found
+
+
 async def test_another_duration_than_asked_is_found(store: MediaStore, sound: Make) -> None:
     asset = await keep(store, sound(seconds=1.0))
     assert await check_output(asset, {"duration": 1.5}) == (

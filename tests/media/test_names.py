@@ -3,7 +3,7 @@ import re
 import pytest
 
 from media_mcp.media import name_for
-from media_mcp.media.names import redact
+from media_mcp.media.names import redact, shown
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,12 @@ from media_mcp.media.names import redact
 )
 def test_a_name_is_a_plain_slug(text: str, slug: str) -> None:
     assert name_for(text) == slug
+
+
+def test_what_is_shown_is_short_printable_and_on_one_line() -> None:
+    assert shown("a\nb\x1b[31m\udcff\u202e") == r"a\nb\x1b[31m\udcff\u202e"
+    assert shown("x" * 201) == "x" * 199 + "…"
+    shown("\ud800").encode()
 
 
 def test_a_name_is_never_longer_than_48_characters_nor_ends_in_a_dash() -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from media_mcp.job import Asset
-from media_mcp.media import MediaStore, preview, shelf, streams
+from media_mcp.media import MediaStore, preview, streams
 
 Make = Callable[..., Path]
 pytestmark = pytest.mark.anyio
@@ -173,15 +173,22 @@ async def test_a_preview_is_drawn_once(store: MediaStore, picture: Make) -> None
 
 
 async def test_a_preview_that_cannot_be_kept_is_shown_all_the_same(
-    store: MediaStore, picture: Make, monkeypatch: pytest.MonkeyPatch
+    store: MediaStore, picture: Make
 ) -> None:
     asset = await keep(store, picture())
-
-    def full(handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shelf.os, "fsync", full)
+    (store.folder / "previews").write_text("in the way")
     opened(await store.preview([asset]))
+    assert list((store.folder / "staging").iterdir()) == []
+
+
+async def test_a_preview_that_was_cut_is_drawn_again(store: MediaStore, picture: Make) -> None:
+    asset = await keep(store, picture())
+    first = await store.preview([asset])
+    (kept,) = (store.folder / "previews").iterdir()
+    assert first is not None
+    for cut in (b"", first[:100]):
+        await anyio.Path(kept).write_bytes(cut)
+        assert await store.preview([asset]) == first
 
 
 async def test_a_file_that_was_damaged_since_has_no_preview(

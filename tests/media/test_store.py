@@ -161,6 +161,29 @@ async def test_a_file_without_its_sidecar_is_taken_up_again(
     assert len(files_of(store)) == 1
 
 
+@pytest.mark.parametrize("damage", ["{", "[]", "{}"])
+async def test_a_damaged_sidecar_is_written_anew(
+    store: MediaStore, picture: Make, damage: str
+) -> None:
+    asset = await keep(store, picture())
+    (side,) = (store.folder / "index").rglob("*.json")
+    side.write_text(damage)
+    with pytest.raises(NotFound):
+        await store.get(asset.uri)
+    assert await keep(store, picture()) == asset
+    assert await store.get(asset.uri) == asset
+
+
+async def test_provenance_of_any_kind_is_kept(store: MediaStore) -> None:
+    prompt, path = "lone \ud800 surrogate, emoji 🚤", Path("a/b")
+    asset = await store.put_bytes(
+        b"x", role="x", name="x", provenance={"arguments": {"prompt": prompt}, "path": path}
+    )
+    provenance = (await store.sidecar(asset.uri))["provenance"]
+    assert provenance["arguments"]["prompt"] == prompt
+    assert provenance["path"] == "a/b"
+
+
 async def test_a_deleted_file_is_said_and_comes_back_with_the_same_bytes(
     store: MediaStore, picture: Make
 ) -> None:

@@ -6,6 +6,8 @@ import pytest
 from media_mcp import errors
 from media_mcp.job import JobState
 from media_mcp.media import MediaStore
+from media_mcp.queue.liveness import this_instance
+from media_mcp.queue.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
@@ -128,6 +130,19 @@ async def test_a_cancel_between_claim_and_start_is_not_missed(house, tools, ann)
             submitted = await queue.submit(tools.call(f"{n}"))
             job = await queue.cancel(submitted.job.id, ann)
             assert job.state is JobState.CANCELLED
+
+
+async def test_a_stop_that_comes_before_the_attempt_is_kept_for_it(house, tools, ann):
+    backend = house.backend(script=lambda run: anyio.sleep_forever())
+    store = SqliteStore(house.folder / "jobs.sqlite", this_instance())
+    async with house.queue(backend, store=store) as queue:
+        call = tools.call()
+        job = call.job(call.model.routes[0], 1, "", None, 1.0)
+        await store.add(job, (), None)
+        queue._dispatcher.stop(job.id, "early")
+        queue._dispatcher.ring("local")
+        job = await queue.wait(job.id, ann, 10)
+    assert (job.state, job.message) == (JobState.CANCELLED, "early")
 
 
 async def test_a_retry_that_was_cancelled_meanwhile_is_not_queued_again(house, tools, ann):

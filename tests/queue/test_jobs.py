@@ -1,11 +1,17 @@
 """The way of one job, state by state."""
 
+from pathlib import Path
+from types import MappingProxyType
+
 import anyio
 import pytest
 
 from media_mcp import errors
+from media_mcp.backends.base import Report
 from media_mcp.job import Caller, JobState, Output, Result
 from media_mcp.media import MediaStore
+from media_mcp.queue.liveness import this_instance
+from media_mcp.queue.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
@@ -223,6 +229,54 @@ async def test_facts_that_are_not_json_fail_the_job_and_not_the_server(house, to
         other = await queue.submit(tools.call("another"))
         assert (await queue.wait(other.job.id, ann, 10)).state is JobState.SUCCEEDED
     assert (job.state, job.failure.code) == (JobState.FAILED, "bug")
+
+
+async def test_facts_may_hold_paths_and_mappings_of_any_kind(house, tools, ann):
+    backend = house.backend()
+
+    async def script(run):
+        return Result((), {"file": Path("a.txt"), "more": MappingProxyType({"n": (1, 2)})}, 0.0)
+
+    backend.script = script
+    async with house.queue(backend) as queue:
+        submitted = await queue.submit(tools.call())
+        await queue.wait(submitted.job.id, ann, 10)
+        job = await queue.get(submitted.job.id, ann)
+    assert job.facts == {"file": "a.txt", "more": {"n": [1, 2]}}
+
+
+async def test_a_report_that_no_row_can_hold_fails_the_job_and_not_the_server(
+    house, tools, ann, caplog
+):
+    backend = house.backend()
+
+    async def script(run):
+        await run.report(Report("progress", 2**70, 2**71))
+        await anyio.sleep_forever()
+
+    backend.script = script
+    async with house.queue(backend) as queue:
+        submitted = await queue.submit(tools.call())
+        job = await queue.wait(submitted.job.id, ann, 10)
+    assert (job.state, job.failure.code) == (JobState.FAILED, "bug")
+    assert job.failure.message == "Running it on local hit a bug (OverflowError)."
+
+
+async def test_a_job_whose_end_cannot_be_written_does_not_stop_the_others(
+    house, tools, ann, caplog
+):
+    class Broken(SqliteStore):
+        async def end(self, claim, ending):
+            if claim.job.arguments["prompt"] == "unlucky":
+                raise RuntimeError("a bug of the store's")
+            return await super().end(claim, ending)
+
+    store = Broken(house.folder / "jobs.sqlite", this_instance())
+    async with house.queue(house.backend(), store=store) as queue:
+        await queue.submit(tools.call("unlucky"))
+        submitted = await queue.submit(tools.call("lucky"))
+        assert (await queue.wait(submitted.job.id, ann, 10)).state is JobState.SUCCEEDED
+    assert "could not be settled" in caplog.text
 
 
 async def test_a_model_that_left_the_catalog_fails_its_job_in_words(house, tools, ann):

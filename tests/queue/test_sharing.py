@@ -165,6 +165,19 @@ async def test_a_job_whose_cancel_the_dead_process_did_not_live_to_see_is_cancel
     assert (job.state, job.message) == (JobState.CANCELLED, "too slow")
 
 
+async def test_after_a_suspend_the_others_may_beat_before_they_count_as_dead(
+    house, tools, ann, wall
+):
+    backend = house.backend()
+    async with house.queue(backend, clock=lambda: wall[0]) as queue:
+        job_id = await leave_running(house, tools, lambda: wall[0])
+        wall[0] += 3600
+        await queue._watch.beat()
+        assert (await queue.get(job_id, ann)).state is JobState.RUNNING
+        await queue._watch.beat()
+        assert (await queue.wait(job_id, ann, 10)).state is JobState.SUCCEEDED
+
+
 async def test_a_queue_that_was_taken_for_dead_cannot_write_and_drops_the_job(
     house, tools, ann, wall, caplog
 ):

@@ -12,7 +12,7 @@ from media_mcp import errors
 from media_mcp.backends.base import Report
 from media_mcp.job import Asset, Caller, Failure, Job, JobState, MediaKind, Price, Route
 from media_mcp.queue.sqlite import SqliteStore
-from media_mcp.queue.store import Ending, Instance, Join, Stale, Store
+from media_mcp.queue.store import Added, Ending, Instance, Join, Stale, Store
 from media_mcp.queue.submission import new_id
 
 pytestmark = pytest.mark.anyio
@@ -94,7 +94,7 @@ def asset(digit, role="images"):
 
 async def test_a_job_is_read_as_it_was_written(shelf, store):
     job = shelf.job(priority=3, parents=("media://x",))
-    assert await store.add(job, (), None) == (job, False)
+    assert await store.add(job, (), None) == Added(job)
     assert await store.get(job.id) == job
     assert await store.get(job.id, "ann") == job
     assert await store.get(job.id, "bob") is None
@@ -157,6 +157,31 @@ async def test_a_claim_takes_only_queued_jobs_of_its_backend(shelf, store):
     assert await store.claim("cloud", frozenset(), 0.0) is None
     assert (await store.claim("local", frozenset(), 0.0)).job.id == job.id
     assert await store.claim("local", frozenset(), 0.0) is None
+
+
+async def test_a_job_that_would_be_next_is_claimed_as_it_is_added(shelf, store):
+    added = await store.add(shelf.job(parents=("x",)), (asset("a"),), None, take=True)
+    assert (added.job.state, added.claim.job.state) == (JobState.QUEUED, JobState.RUNNING)
+    assert added.claim.inputs == {asset("a").uri: asset("a")}
+    assert await store.get(added.job.id) == added.claim.job
+    told = [event.message for event in await store.events(added.job.id)]
+    assert told == ["queued for local", "running on local, attempt 1"]
+    await store.end(added.claim, SUCCEEDED)
+
+
+async def test_a_job_that_others_go_before_is_not_claimed_as_it_is_added(shelf, store):
+    first = await store.add(shelf.job("first"), (), None)
+    assert (await store.add(shelf.job("urgent", priority=9), (), None, take=True)).claim is None
+    elsewhere = shelf.job(route=Route("cloud"))
+    assert (await store.add(elsewhere, (), None, take=True)).claim.job.id == elsewhere.id
+    await store.claim("local", frozenset(), 0.0)
+    assert (await store.claim("local", frozenset(), 0.0)).job.id == first.job.id
+
+
+async def test_a_join_claims_nothing(shelf, store):
+    first = await store.add(shelf.job(), (), Join("k", "f"))
+    second = await store.add(shelf.job(), (), Join("k", "f"), take=True)
+    assert (second.job, second.joined, second.claim) == (first.job, True, None)
 
 
 async def test_the_claim_orders_by_priority_then_overdue_then_warm_then_arrival(shelf, store):
@@ -223,12 +248,12 @@ async def test_an_older_attempt_of_the_same_instance_is_stale_too(shelf, store):
 
 async def test_a_same_call_joins_and_a_fresh_one_does_not(shelf, store):
     join = Join("k", "f")
-    first, _ = await store.add(shelf.job(), (), join)
-    assert await store.add(shelf.job(), (), join) == (first, True)
+    first = (await store.add(shelf.job(), (), join)).job
+    assert await store.add(shelf.job(), (), join) == Added(first, joined=True)
     assert await store.find(ANN, join) == first
-    fresh, joined = await store.add(shelf.job(), (), replace(join, fresh=True))
-    assert not joined
-    assert (await store.find(ANN, join)).id == fresh.id
+    fresh = await store.add(shelf.job(), (), replace(join, fresh=True))
+    assert not fresh.joined
+    assert (await store.find(ANN, join)).id == fresh.job.id
     assert await store.find(Caller("ann", "other"), join) is None
     assert await store.find(Caller("bob", "films"), join) is None
 
@@ -236,7 +261,7 @@ async def test_a_same_call_joins_and_a_fresh_one_does_not(shelf, store):
 async def test_an_answered_job_is_joined_by_its_exact_key_only(shelf, store):
     loose, exact = Join("k", "f"), Join("own", "f", exact=True)
     for join, found in ((loose, False), (exact, True)):
-        job, _ = await store.add(shelf.job(), (), join)
+        job = (await store.add(shelf.job(), (), join)).job
         await store.end(await store.claim("local", frozenset(), 0.0), SUCCEEDED)
         assert await store.find(ANN, join) is not None
         await store.answered(job.id)
@@ -250,7 +275,7 @@ async def test_an_answered_job_is_joined_by_its_exact_key_only(shelf, store):
 async def test_cancel_by_state(shelf, store):
     other = await shelf.open("two")
     assert await store.cancel("nothing", "ann", "why") is None
-    queued, _ = await store.add(shelf.job(), (), None)
+    queued = (await store.add(shelf.job(), (), None)).job
     assert await store.cancel(queued.id, "bob", "why") is None
     met = await store.cancel(queued.id, "ann", "why")
     assert (met.job.state, met.changed, met.here) == (JobState.CANCELLED, True, False)

@@ -133,6 +133,7 @@ async def test_a_remote_id_is_on_disk_when_the_report_returns(house, tools, ann)
     async with house.queue(backend) as queue:
 
         async def script(run):
+            await run.report(Report("progress", 1, 2))
             await run.report(Report("remote", message="req-1"))
             job = await queue.get(run.job_id, ann)
             assert job.remote_id == "req-1"

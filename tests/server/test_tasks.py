@@ -1,29 +1,20 @@
 """The tasks extension on the wire, with in-memory tasks behind it."""
 
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx2
 import mcp_types as t
 import pytest
 from mcp.server import Server
-from mcp.server.auth.middleware.auth_context import auth_context_var
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.memory import create_client_server_memory_streams
-from mcp.shared.message import SessionMessage
-from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 from media_mcp.server.app import open_app
 from media_mcp.server.conformance import extend
-from media_mcp.server.conformance.fixture import text
-from media_mcp.server.conformance.memory_tasks import Asker, MemoryTasks
 from media_mcp.server.mcp import McpServer, surface_of
 from media_mcp.server.tasks import (
     TASKS_ID,
@@ -35,75 +26,9 @@ from media_mcp.server.tasks import (
     wire,
 )
 from media_mcp.settings import Settings
+from wire import MODERN, TASKS, Wire, envelope
 
 pytestmark = pytest.mark.anyio
-MODERN = MODERN_PROTOCOL_VERSIONS[0]
-TASKS = {"extensions": {TASKS_ID: {}}}
-
-
-def envelope(capabilities: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": capabilities,
-    }
-
-
-class Wire:
-    """A client that speaks JSON and nothing more."""
-
-    def __init__(self, read: Any, write: Any) -> None:
-        self._read, self._write = read, write
-        self._ids = count(1)
-        self._told: deque[dict[str, Any]] = deque()
-
-    async def send(self, method: str, params: dict[str, Any]) -> int:
-        request_id = next(self._ids)
-        request = t.JSONRPCRequest(jsonrpc="2.0", id=request_id, method=method, params=params)
-        await self._write.send(SessionMessage(request))
-        return request_id
-
-    async def receive(self) -> dict[str, Any]:
-        with anyio.fail_after(5):
-            message = await self._read.receive()
-        return message.message.model_dump(by_alias=True, exclude_none=True)
-
-    async def ask(
-        self, method: str, params: dict[str, Any], capabilities: dict[str, Any] = TASKS
-    ) -> dict[str, Any]:
-        """Return the whole answer, `result` or `error`; what else comes is kept for `told`."""
-        request_id = await self.send(method, {**params, "_meta": envelope(capabilities)})
-        while (message := await self.receive()).get("id") != request_id:
-            self._told.append(message)
-        return message
-
-    async def result(self, method: str, **params: Any) -> dict[str, Any]:
-        return (await self.ask(method, params))["result"]
-
-    async def start(self, tool: str, **arguments: Any) -> str:
-        answer = await self.result("tools/call", name=tool, arguments=arguments)
-        assert answer["resultType"] == "task"
-        return answer["taskId"]
-
-    async def listen(self, *task_ids: str) -> list[str]:
-        """Open a stream of task notifications; returns the tasks that it will tell of."""
-        params = {"notifications": {"taskIds": list(task_ids)}, "_meta": envelope(TASKS)}
-        self.stream = await self.send("subscriptions/listen", params)
-        acknowledged = await self.receive()
-        assert acknowledged["method"] == "notifications/subscriptions/acknowledged"
-        return acknowledged["params"]["notifications"]["taskIds"]
-
-    async def told(self) -> dict[str, Any]:
-        message = self._told.popleft() if self._told else await self.receive()
-        assert message["method"] == "notifications/tasks"
-        return message["params"]
-
-    async def until(self, status: str) -> dict[str, Any]:
-        """Return the first notification with this status."""
-        while (seen := await self.told())["status"] != status:
-            pass
-        return seen
-
-
 Connect = Callable[[], AbstractAsyncContextManager[Wire]]
 
 
@@ -425,49 +350,3 @@ def test_a_task_that_failed_as_a_tool_is_completed_on_the_wire() -> None:
         },
     }
     assert "result" not in created(view)
-
-
-async def greeting(asker: Asker) -> t.CallToolResult:
-    return text("Hello")
-
-
-async def broken(asker: Asker) -> t.CallToolResult:
-    raise ZeroDivisionError("a secret")
-
-
-async def seen(tasks: MemoryTasks, task_id: str) -> Sequence[TaskView]:
-    return [view async for view in tasks.watch(None, task_id)]
-
-
-async def test_a_task_whose_work_raises_fails_without_telling_why() -> None:
-    tasks = MemoryTasks()
-    async with tasks.running():
-        broke, fine = tasks.start(None, broken), tasks.start(None, greeting)
-        assert (await seen(tasks, broke.id))[-1].error.message == "The task broke."
-        assert (await seen(tasks, fine.id))[-1].status == "completed"
-
-
-async def test_a_task_is_unknown_to_another_caller() -> None:
-    tasks = MemoryTasks()
-    async with tasks.running():
-        task_id = tasks.start(None, greeting).id
-        token = AccessToken(token="x", client_id="somebody", scopes=[])
-        auth_context_var.set(AuthenticatedUser(token))
-        assert await tasks.get(None, task_id) is None
-
-
-async def test_an_old_task_is_forgotten_when_another_starts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tasks = MemoryTasks()
-    async with tasks.running():
-        old = tasks.start(None, greeting)
-        await seen(tasks, old.id)
-        monkeypatch.setattr("media_mcp.server.conformance.memory_tasks.TTL_MS", -1)
-        tasks.start(None, greeting)
-        assert await tasks.get(None, old.id) is None
-
-
-def test_a_task_cannot_start_before_its_group_runs() -> None:
-    with pytest.raises(RuntimeError, match=r"running\(\) is not entered"):
-        MemoryTasks().start(None, greeting)

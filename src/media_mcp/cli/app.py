@@ -1,23 +1,14 @@
-"""The commands and their options. Each imports its own code when it runs."""
+"""The commands. Each imports its own code when it runs."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, Typer
+from typer import Option, Typer
 
 from media_mcp import __version__
-from media_mcp.cli.options import (
-    AsJson,
-    CatalogDirs,
-    DataDir,
-    Device,
-    ModelName,
-    Pairs,
-    Rehearse,
-)
+from media_mcp.cli import options as o
 from media_mcp.cli.text import say
 from media_mcp.errors import did_you_mean
 
@@ -64,68 +55,18 @@ def _top(
 
 @app.command()
 def serve(
-    http: Annotated[
-        str | None,
-        Option(metavar="[HOST:]PORT", help="Serve over HTTP at /mcp instead of stdio."),
-    ] = None,
-    tools: Annotated[
-        str | None,
-        Option(
-            metavar="WHICH",
-            help="Model tools to list: featured, all, tasks or names, by comma [setting: tools].",
-            rich_help_panel="Settings",
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    wait: Annotated[
-        float | None,
-        Option(
-            metavar="SECONDS",
-            help="How long a tool call waits before it answers with the job's id [setting: wait].",
-            rich_help_panel="Settings",
-        ),
-    ] = None,
-    root: Annotated[
-        list[Path] | None,
-        Option(
-            "--root",
-            metavar="DIR",
-            resolve_path=True,
-            help="A folder that inputs may be read from; repeatable [setting: roots]. "
-            "Without any: the working folder.",
-            rich_help_panel="Settings",
-        ),
-    ] = None,
-    catalog_dir: CatalogDirs = None,
-    confirm_above: Annotated[
-        float | None,
-        Option(
-            metavar="DOLLARS",
-            help="Ask the user before a job that may cost more [setting: confirm_above].",
-            rich_help_panel="Settings",
-        ),
-    ] = None,
-    device: Device = None,
-    rehearse: Rehearse = None,
-    rehearse_seconds: Annotated[
-        float | None,
-        Option(
-            metavar="SECONDS",
-            help="How long a rehearsed job takes [setting: rehearse_seconds].",
-            rich_help_panel="Settings",
-        ),
-    ] = None,
-    rehearse_failure: Annotated[
-        str | None,
-        Option(
-            metavar="CODE",
-            help="How a rehearsed job fails: an error code, or crash [setting: rehearse_failure].",
-            rich_help_panel="Settings",
-        ),
-    ] = None,
-    conformance: Annotated[
-        bool, Option("--conformance", help="Add the fixtures of the MCP conformance suites.")
-    ] = False,
+    http: o.Http = None,
+    tools: o.Tools = None,
+    data_dir: o.DataDir = None,
+    wait: o.Wait = None,
+    root: o.Roots = None,
+    catalog_dir: o.CatalogDirs = None,
+    confirm_above: o.ConfirmAbove = None,
+    device: o.Device = None,
+    rehearse: o.Rehearse = None,
+    rehearse_seconds: o.RehearseSeconds = None,
+    rehearse_failure: o.RehearseFailure = None,
+    conformance: o.Conformance = False,
 ) -> int:
     """Serve MCP: over standard input and output, or over HTTP.
 
@@ -155,30 +96,18 @@ def serve(
 
 @app.command()
 def run(
-    model: ModelName,
-    pairs: Pairs = None,
-    as_json: AsJson = False,
-    out: Annotated[
-        Path | None,
-        Option(metavar="DIR", file_okay=False, help="Copy the outputs into this folder."),
-    ] = None,
-    backend: Annotated[
-        str, Option(metavar="NAME", help="Run on this backend only.", show_default=False)
-    ] = "",
-    fresh: Annotated[
-        bool, Option("--fresh", help="Make a new job even if the same call is still running.")
-    ] = False,
-    timeout: Annotated[
-        float | None,
-        Option(metavar="SECONDS", min=0, help="Cancel the job if it takes longer."),
-    ] = None,
-    verbose: Annotated[
-        bool, Option("--verbose", "-v", help="Tell each step on standard error.")
-    ] = False,
-    rehearse: Rehearse = None,
-    device: Device = None,
-    data_dir: DataDir = None,
-    catalog_dir: CatalogDirs = None,
+    model: o.ModelName,
+    pairs: o.Pairs = None,
+    as_json: o.AsJson = False,
+    out: o.Out = None,
+    backend: o.Backend = "",
+    fresh: o.Fresh = False,
+    timeout: o.Timeout = None,
+    verbose: o.Verbose = False,
+    rehearse: o.Rehearse = None,
+    device: o.Device = None,
+    data_dir: o.DataDir = None,
+    catalog_dir: o.CatalogDirs = None,
 ) -> int:
     """Run a model and wait for what it makes. Ctrl-C cancels the job.
 
@@ -203,15 +132,11 @@ def run(
 
 @app.command()
 def models(
-    query: Annotated[
-        list[str] | None, Argument(metavar="QUERY", help="What is wanted, in plain words.")
-    ] = None,
-    task: Annotated[
-        str, Option(metavar="TASK", help="Only this task, as text-to-image.", show_default=False)
-    ] = "",
-    limit: Annotated[int, Option(min=1, metavar="N", help="How many rows.")] = 50,
-    as_json: AsJson = False,
-    catalog_dir: CatalogDirs = None,
+    query: o.Query = None,
+    task: o.Task = "",
+    limit: o.Limit = 50,
+    as_json: o.AsJson = False,
+    catalog_dir: o.CatalogDirs = None,
 ) -> None:
     """List models, those that fit best first.
 
@@ -228,7 +153,9 @@ def models(
 
 
 @app.command()
-def describe(model: ModelName, as_json: AsJson = False, catalog_dir: CatalogDirs = None) -> None:
+def describe(
+    model: o.ModelName, as_json: o.AsJson = False, catalog_dir: o.CatalogDirs = None
+) -> None:
     """Show a model's arguments, outputs, licence, routes and prices, and an example.
 
     \b
@@ -242,11 +169,11 @@ def describe(model: ModelName, as_json: AsJson = False, catalog_dir: CatalogDirs
 
 @app.command()
 def quote(
-    model: ModelName,
-    pairs: Pairs = None,
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-    catalog_dir: CatalogDirs = None,
+    model: o.ModelName,
+    pairs: o.Pairs = None,
+    as_json: o.AsJson = False,
+    data_dir: o.DataDir = None,
+    catalog_dir: o.CatalogDirs = None,
 ) -> int:
     """Say what a call would cost and take on each route, and check its arguments. Runs nothing.
 
@@ -262,13 +189,11 @@ def quote(
 
 @app.command()
 def jobs(
-    job_id: Annotated[str | None, Argument(metavar="ID", help="Show this job in full.")] = None,
-    state: Annotated[
-        str | None, Option(metavar="STATE", help="Only queued, running, succeeded, failed, …")
-    ] = None,
-    limit: Annotated[int, Option(min=1, max=1000, metavar="N", help="How many rows.")] = 20,
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
+    job_id: o.AnyJob = None,
+    state: o.State = None,
+    limit: o.Limit = 20,
+    as_json: o.AsJson = False,
+    data_dir: o.DataDir = None,
 ) -> int:
     """List jobs, newest first, or show one of them.
 
@@ -298,11 +223,7 @@ def _state(given: str | None) -> str | None:
 
 
 @app.command()
-def cancel(
-    job_id: Annotated[str, Argument(metavar="ID", help="The job's id.")],
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> int:
+def cancel(job_id: o.JobId, as_json: o.AsJson = False, data_dir: o.DataDir = None) -> int:
     """Cancel a job, wherever it runs. One that is over stays as it is.
 
     \b
@@ -315,7 +236,7 @@ def cancel(
 
 
 @app.command()
-def doctor(as_json: AsJson = False, data_dir: DataDir = None, device: Device = None) -> int:
+def doctor(as_json: o.AsJson = False, data_dir: o.DataDir = None, device: o.Device = None) -> int:
     """Check the installation: versions, data folder, catalog, each backend and what mends it."""
     from media_mcp.cli.doctor import doctor as start
     from media_mcp.settings import load_settings
@@ -324,13 +245,7 @@ def doctor(as_json: AsJson = False, data_dir: DataDir = None, device: Device = N
 
 
 @catalog.command()
-def check(
-    folder: Annotated[
-        Path | None,
-        Argument(metavar="DIR", help="A folder of cards, or one card. Without: every folder set."),
-    ] = None,
-    as_json: AsJson = False,
-) -> int:
+def check(cards: o.Cards = None, as_json: o.AsJson = False) -> int:
     """Check model cards and name the file and line of each error.
 
     \b
@@ -340,4 +255,4 @@ def check(
     from media_mcp.cli.cards import check_cards
     from media_mcp.settings import load_settings
 
-    return check_cards(load_settings(), folder, as_json)
+    return check_cards(load_settings(), cards, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -10,7 +11,7 @@ from anyio import to_thread
 
 from ..errors import BadMedia
 from ..job import JSON, Asset, MediaKind
-from .pictures import open_picture
+from .pictures import eight_bits, open_picture
 from .sniff import HEAD, Format, sniff
 from .streams import frames_at, samples
 
@@ -24,6 +25,7 @@ CLIPPED = 0.01  # the share of samples at full scale that is heard
 DRIFT = 0.1  # the share by which a duration may differ
 MOMENTS = (0.05, 0.25, 0.5, 0.75, 0.95)  # where in a video its pictures are looked at
 MAX_TEXT = 2**20
+NUMBER = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(?:s|px)?")
 
 
 async def check_output(asset: Asset, expected: Mapping[str, JSON]) -> tuple[str, ...]:
@@ -41,13 +43,19 @@ def _compare(asset: Asset, expected: Mapping[str, JSON]) -> list[str]:
     if kind is not None and kind != asset.kind:
         findings.append(f"The output is of kind {asset.kind} ({asset.mime_type}), not {kind}.")
     for side in ("width", "height"):
-        asked, got = expected.get(side), getattr(asset, side)
+        asked, got = _number(expected.get(side)), getattr(asset, side)
         if asked is not None and got is not None and asked != got:
-            findings.append(f"The {side} is {got} px; {asked} px were asked for.")
-    asked, got = expected.get("duration"), asset.duration
+            findings.append(f"The {side} is {got} px; {asked:g} px were asked for.")
+    asked, got = _number(expected.get("duration")), asset.duration
     if asked and got is not None and abs(got - asked) > DRIFT * asked:
         findings.append(f"The duration is {got:.2f} s; {asked:.2f} s were asked for.")
     return findings
+
+
+def _number(value: JSON) -> float | None:
+    """Return what was asked for as a number: models take durations as `5`, `"5"` and `"5s"`."""
+    match = NUMBER.fullmatch(str(value))
+    return float(match.group(1)) if match else None
 
 
 def _look(asset: Asset) -> list[str]:
@@ -70,7 +78,7 @@ def _look_at_image(asset: Asset, found: Format | None) -> list[str]:
     with open_picture(asset.path, found.name) as image:
         if image.has_transparency_data and _extrema(image, "RGBA")[3][1] == 0:
             return ["The image is fully transparent."]
-        words = _plain(image)
+        words = _plain(eight_bits(image))
     return [f"The image is {words}."] if words else []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 OPEN_ENDED = 0x7FFFF000  # a RIFF length from here on means: written to a pipe, length unknown
+SLACK = 8  # bytes by which some writers of RIFF miscount
 MAX_BOXES = 10_000
 
 
@@ -30,7 +31,8 @@ def _missing_riff(path: Path) -> int:
         declared = int.from_bytes(file.read(4), "little")
     if declared == 0 or declared >= OPEN_ENDED:
         return 0
-    return max(0, declared + 8 - path.stat().st_size)
+    missing = declared + 8 - path.stat().st_size
+    return missing if missing > SLACK else 0
 
 
 def _missing_boxes(path: Path) -> int:

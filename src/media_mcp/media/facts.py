@@ -13,7 +13,7 @@ MAX_FRAMES = 5000  # of an animated image
 MAX_SECONDS = 6 * 3600.0  # of audio or video
 MAX_STREAMS = 32
 MAX_PACKETS = 3_000_000
-PATIENCE = 30.0  # seconds of work on one file
+PATIENCE = 60.0  # seconds of work on one file
 
 READABLE = {
     MediaKind.IMAGE: "png, jpeg, webp, gif, bmp, tiff or avif",

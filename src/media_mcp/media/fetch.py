@@ -97,16 +97,24 @@ async def fetch(
 def _check(response: httpx2.Response, shown: str, limit: int) -> None:
     """Refuse an answer by its headers."""
     if response.status_code != HTTPStatus.OK:
-        status = f"{response.status_code} {response.reason_phrase}".strip()
-        raise BadMedia(f"{shown} answered {status}.", "See that the URL opens without a login.")
+        raise BadMedia(
+            f"{shown} answered {_status(response.status_code)}.",
+            "See that the URL opens without a login.",
+        )
     length = response.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isdecimal() and int(length) > limit:
         raise too_big(limit)
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise BadMedia(
             f"{shown} answered with compressed bytes, which were not asked for.",
             "Download the file and pass its path.",
         )
+
+
+def _status(code: int) -> str:
+    """Return `404 Not Found`: the words of the standard, as a server may send any."""
+    known = code in HTTPStatus.__members__.values()
+    return f"{code} {HTTPStatus(code).phrase}" if known else str(code)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BadMedia
+from .names import shown
 from .shelf import too_big
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,17 +28,16 @@ def open_input(
     single files by their resolved path. Raises `BadMedia`, in the same words for what is missing
     and what is hidden outside.
     """
-    shown = value[:200]
     try:
         real_roots = [Path(os.path.realpath(root.expanduser())) for root in roots]
         real = _resolve(value, real_roots)
-        handle = _open(real, _root_of(real, real_roots, also, shown))
-        _check(handle, shown, limit)
+        handle = _open(real, _root_of(real, real_roots, also, value))
+        _check(handle, value, limit)
     except (ValueError, RuntimeError):
-        raise BadMedia(f"{shown!r} is not a path.", "Pass the path of a file.") from None
+        raise BadMedia(f"{shown(value)!r} is not a path.", "Pass the path of a file.") from None
     except OSError as error:
         why = (error.strerror or "unknown").lower()
-        raise BadMedia(f"{shown} cannot be opened: {why}.", "Correct the path.") from None
+        raise BadMedia(f"{shown(value)} cannot be opened: {why}.", "Correct the path.") from None
     with os.fdopen(handle, "rb") as file:
         yield file
 
@@ -51,7 +51,7 @@ def _resolve(value: str, roots: Sequence[Path]) -> Path:
     return next(inside, places[0])
 
 
-def _root_of(real: Path, roots: Sequence[Path], also: Callable[[Path], bool], shown: str) -> Path:
+def _root_of(real: Path, roots: Sequence[Path], also: Callable[[Path], bool], value: str) -> Path:
     """Return the folder below which `real` may be opened."""
     for root in roots:
         if real.is_relative_to(root):
@@ -59,7 +59,7 @@ def _root_of(real: Path, roots: Sequence[Path], also: Callable[[Path], bool], sh
     if also(real):
         return real.parent
     raise BadMedia(
-        f"{shown} is outside the folders that may be read ({_listed(roots)}).",
+        f"{shown(value)} is outside the folders that may be read ({_listed(roots)}).",
         "Allow its folder with the setting roots or the client's roots, or move the file there.",
     )
 
@@ -82,7 +82,7 @@ def _open(real: Path, root: Path) -> int:
         os.close(handle)
 
 
-def _check(handle: int, shown: str, limit: int) -> None:
+def _check(handle: int, value: str, limit: int) -> None:
     """Close `handle` and raise `BadMedia` unless it is a regular file within the bound."""
     facts = os.fstat(handle)
     if stat.S_ISREG(facts.st_mode) and facts.st_size <= limit:
@@ -90,4 +90,4 @@ def _check(handle: int, shown: str, limit: int) -> None:
     os.close(handle)
     if stat.S_ISREG(facts.st_mode):
         raise too_big(limit)
-    raise BadMedia(f"{shown} is not a regular file.", "Pass the path of a media file.")
+    raise BadMedia(f"{shown(value)} is not a regular file.", "Pass the path of a media file.")

@@ -16,7 +16,7 @@ from ..errors import BadMedia
 from ..job import Asset, MediaKind
 from .facts import READABLE
 from .files import open_input
-from .names import redact
+from .names import redact, shown
 from .shelf import CHUNK, Intake, too_big
 from .store import MediaStore
 
@@ -103,8 +103,8 @@ class Inputs:
                 seconds=self._seconds,
             )
 
-        shown = redact(url)
-        return await self._take(fill, kind, PurePosixPath(urlsplit(shown).path).name, shown)
+        source = redact(url)
+        return await self._take(fill, kind, PurePosixPath(urlsplit(source).path).name, source)
 
     async def _file(self, value: str, kind: MediaKind | None, roots: Sequence[Path]) -> Asset:
         if not value.strip():
@@ -145,9 +145,9 @@ def _check_kind(name: str, found: MediaKind, mime_type: str, wanted: MediaKind |
     drawing = wanted is MediaKind.IMAGE and mime_type == "image/svg+xml"
     if wanted in (None, MediaKind.FILE) or (found is wanted and not drawing):
         return
-    shown, what = name[:80] or "The input", "an SVG drawing" if drawing else WORDS[found]
+    what = "an SVG drawing" if drawing else WORDS[found]
     raise BadMedia(
-        f"{shown} is {what} ({mime_type}); {WORDS[wanted]} is wanted.",
+        f"{shown(name, 80) or 'The input'} is {what} ({mime_type}); {WORDS[wanted]} is wanted.",
         f"Pass {READABLE[wanted]}.",
     )
 
@@ -156,7 +156,7 @@ def _local(uri: str) -> str:
     """Return the path of a `file://` URI. Raises `BadMedia` where it names another machine."""
     host, _, path = uri[len("file://") :].partition("/")
     if host.lower() not in ("", "localhost"):
-        raise BadMedia(f"{uri[:200]} names a file of another machine.", ACCEPTED)
+        raise BadMedia(f"{shown(uri)} names a file of another machine.", ACCEPTED)
     return unquote(f"/{path}")
 
 

@@ -19,6 +19,12 @@ def name_for(text: str) -> str:
     return slug
 
 
+def shown(text: str, most: int = 200) -> str:
+    """Return `text` fit for a message: cut, and on one line with every character printable."""
+    cut = text if len(text) <= most else f"{text[: most - 1]}…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+
+
 def redact(url: str) -> str:
     """Return `url` without what may hold a secret: user, password, query and fragment."""
     try:
@@ -26,5 +32,5 @@ def redact(url: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return "the URL"
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path}"
+    place = f"[{host}]" if ":" in host else host
+    return shown(f"{parts.scheme}://{place}{f':{port}' if port else ''}{parts.path}")

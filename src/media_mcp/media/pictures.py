@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import BadMedia
 from ..job import MediaKind
@@ -24,6 +24,7 @@ EXTENSIONS = {
     "TIFF": "tiff",
     "AVIF": "avif",
 }
+DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 
 
@@ -70,6 +71,19 @@ def probe_picture(path: Path, name: str) -> Facts:
     )
 
 
+def eight_bits(image: Image) -> Image:
+    """Return a picture of deep pixels scaled to 8 bits a channel, any other as it is.
+
+    16-bit pixels keep their scale; 32-bit integers and floats are stretched to their extremes.
+    """
+    if image.mode not in DEEP:
+        return image
+    extremes = image.getextrema() if image.mode in ("I", "F") else (0, 65535)
+    low, high = cast("tuple[float, float]", extremes)
+    scale = 255 / ((high - low) or 1)
+    return image.convert("F").point(lambda value: value * scale - low * scale).convert("L")
+
+
 def _animation(image: Image) -> tuple[int, float]:
     """Decode frame after frame; return how many there are and how many seconds they last."""
     if not getattr(image, "is_animated", False):
@@ -83,7 +97,9 @@ def _animation(image: Image) -> tuple[int, float]:
         image.load()
         milliseconds += float(image.info.get("duration") or 0)
         if time.monotonic() > deadline:
-            raise too_much("animation", f"more than {frame} frames", "what 30 s can decode")
+            raise too_much(
+                "animation", f"more than {frame} frames", f"what {PATIENCE:g} s can decode"
+            )
     raise too_much("animation", f"more than {MAX_FRAMES} frames", f"{MAX_FRAMES}")
 
 

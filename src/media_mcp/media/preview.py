@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadMedia
 from ..job import Asset, MediaKind
-from .pictures import open_picture
+from .pictures import eight_bits, open_picture
 from .sniff import HEAD, Format, sniff
 from .streams import frames_at, samples
 
@@ -86,7 +86,7 @@ def _thumbnail(path: Path, name: str) -> Image:
 
     with open_picture(path, name) as image:
         image.draft("RGB", (2 * SIDE, 2 * SIDE))  # lets JPEG decode at a fraction of its size
-        small = image.convert("RGBA") if image.has_transparency_data else image.convert("RGB")
+        small = eight_bits(image).convert("RGBA" if image.has_transparency_data else "RGB")
         small.thumbnail((SIDE, SIDE), pillow.Resampling.LANCZOS)
         return _flat(_enlarged(ImageOps.exif_transpose(small)))
 

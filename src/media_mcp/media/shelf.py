@@ -1,4 +1,4 @@
-"""Keeps bytes under keys in a folder: whole or absent, and on the disk when `publish` returns."""
+"""Keeps bytes under keys in a folder: whole or absent, and on the disk once they are settled."""
 
 from __future__ import annotations
 
@@ -71,11 +71,12 @@ class Intake:
             self._file.write(data)
         self._hash.update(data)
 
-    def finish(self) -> Staged:
-        """Bring the bytes to the disk and return them."""
+    def finish(self, *, durable: bool = True) -> Staged:
+        """Bring the bytes to the disk and return them; not `durable`: leave that to the system."""
         with storage_words(self.path.parent.parent):
             self._file.flush()
-            os.fsync(self._file.fileno())
+            if durable:
+                os.fsync(self._file.fileno())
             self._file.close()
         return Staged(self.path, self.size, self._hash.hexdigest())
 
@@ -89,6 +90,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._store: LocalStore | None = None
+        self._settled: set[Path] = set()
 
     def path(self, key: str) -> Path:
         """Return where the object called `key` lies."""
@@ -100,23 +102,35 @@ class Shelf:
             self._open()
             return Intake(self.path(STAGING) / uuid.uuid4().hex, limit)
 
-    def stage(self, chunks: Iterable[bytes], limit: int | None = None) -> Staged:
+    def stage(self, chunks: Iterable[bytes], *, durable: bool = True) -> Staged:
         """Take all of `chunks` in."""
-        with self.intake(limit) as intake:
+        with self.intake() as intake:
             for chunk in chunks:
                 intake.write(chunk)
-            return intake.finish()
+            return intake.finish(durable=durable)
 
     def publish(self, staged: Staged, key: str, *, overwrite: bool = False) -> None:
-        """Move staged bytes to `key`, in one step."""
+        """Move staged bytes to `key`, in one step; `settle` makes the move outlast a crash."""
         with storage_words(self.folder):
             store = self._open()
             store.rename(f"{STAGING}/{staged.path.name}", key, overwrite=overwrite)
-            _sync_folder(self.path(key).parent)
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Set the object `key` to `data`, in one step."""
-        self.publish(self.stage([data]), key, overwrite=True)
+        staged = self.stage([data], durable=durable)
+        try:
+            self.publish(staged, key, overwrite=True)
+        finally:
+            staged.discard()
+
+    def settle(self, *keys: str) -> None:
+        """Bring the names of objects to the disk, and the names of folders not settled before."""
+        folders = {self.path(key).parent for key in keys}
+        fresh = folders - self._settled
+        with storage_words(self.folder):
+            for folder in folders | {folder.parent for folder in fresh}:
+                _sync_folder(folder)
+        self._settled |= fresh
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """Return `length` bytes of an object from `offset` on; all the rest where it is None."""
@@ -129,7 +143,8 @@ class Shelf:
 
     def has(self, key: str) -> bool:
         """Tell whether there is an object called `key`."""
-        return self.path(key).is_file()
+        with storage_words(self.folder):
+            return self.path(key).is_file()
 
     def hash_of(self, key: str) -> str:
         """Return the SHA-256 of an object, in hexadecimal."""
@@ -143,12 +158,11 @@ class Shelf:
 
         with storage_words(self.folder):
             self._open()
-            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock = (self.folder / ".lock").open("ab")
+        with lock:
+            with storage_words(self.folder):
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(handle)
 
     def _open(self) -> LocalStore:
         if self._store is None:

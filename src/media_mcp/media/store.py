@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from anyio import CapacityLimiter, to_thread
 from ..errors import InvalidArguments, NotFound, Problem, StorageFailed
 from ..job import JSON, Asset, MediaKind
 from .facts import Facts
-from .names import name_for
+from .names import name_for, shown
 from .probing import probe_file
 from .shelf import Intake, Shelf, Staged, chunks_of
 
 URI = re.compile(r"media://([0-9a-f]{64})\.([a-z0-9]{1,8})")
 OWN_FILE = re.compile(r"\d{4}-\d{2}/[a-z0-9-]+\.[a-z0-9]{1,8}")
 MAX_READ = 16 * 2**20  # bytes that one `read` returns
+JPEG_END = b"\xff\xd9"
 DECODERS = 2  # files decoded at once
 
 
@@ -86,13 +88,19 @@ class MediaStore:
         from .preview import key_of, render
 
         key = f"previews/{key_of(assets)}.jpg"
-        if await to_thread.run_sync(self._shelf.has, key):
-            return await to_thread.run_sync(self._shelf.read, key)
+        kept = await to_thread.run_sync(self._kept_preview, key)
+        if kept is not None:
+            return kept
         data = await to_thread.run_sync(render, assets, limiter=self._decoders)
         if data is not None:
             with suppress(StorageFailed):  # a full disk is no reason to show nothing
-                await to_thread.run_sync(self._shelf.write, key, data)
+                await to_thread.run_sync(partial(self._shelf.write, key, data, durable=False))
         return data
+
+    def _kept_preview(self, key: str) -> bytes | None:
+        """Return a preview drawn earlier; one that a crash of the machine cut counts as none."""
+        data = self._shelf.read(key) if self._shelf.has(key) else b""
+        return data if data.endswith(JPEG_END) else None
 
     def is_own_file(self, path: Path) -> bool:
         """Tell whether `path` (resolved) is the readable file of an asset of this store."""
@@ -149,6 +157,7 @@ class MediaStore:
             else:
                 self._again(staged, side, provenance)
             self._shelf.write(_index(staged.sha256), _dump(side))
+            self._shelf.settle(_index(staged.sha256), side["file"])
         return self._asset(staged.sha256, side)
 
     def _place(self, staged: Staged, name: str, extension: str) -> str:
@@ -174,11 +183,17 @@ class MediaStore:
         key = _index(sha256)
         if not self._shelf.has(key):
             return None
-        side: dict[str, Any] = json.loads(self._shelf.read(key))
-        return side
+        try:
+            side = json.loads(self._shelf.read(key))
+        except ValueError:  # somebody damaged it: the next `put` writes it anew
+            return None
+        return side if isinstance(side, dict) and "file" in side else None
 
     async def _sidecar(self, uri: str, sha256: str) -> dict[str, JSON]:
-        side = await to_thread.run_sync(self._load, sha256)
+        return await to_thread.run_sync(self._known, uri, sha256)
+
+    def _known(self, uri: str, sha256: str) -> dict[str, JSON]:
+        side = self._load(sha256)
         if side is None:
             raise NotFound(f"There is no asset {uri}.", "Take the URI from a job's answer.")
         if not self._shelf.has(side["file"]):
@@ -207,7 +222,7 @@ def _sha256(uri: str) -> str:
     match = URI.fullmatch(uri)
     if match is None:
         raise NotFound(
-            f"{uri[:200]!r} is not the URI of an asset.",
+            f"{shown(uri)!r} is not the URI of an asset.",
             "It is media://<64 hexadecimal digits>.<extension>; take it from a job's answer.",
         )
     return match.group(1)
@@ -234,4 +249,6 @@ def _fresh(
 
 
 def _dump(side: Mapping[str, Any]) -> bytes:
-    return json.dumps(side, ensure_ascii=False, indent=1).encode()
+    """Return JSON; a lone surrogate, which UTF-8 cannot hold, becomes its JSON escape."""
+    text = json.dumps(side, ensure_ascii=False, indent=1, default=str)
+    return text.encode(errors="backslashreplace")

@@ -148,7 +148,9 @@ def _survey(
         if survey.last > MAX_SECONDS:
             raise too_much(f"{name} file", f"{survey.last:,.0f} s", f"{MAX_SECONDS:,.0f} s")
         if count > MAX_PACKETS or time.monotonic() > deadline:
-            raise too_much(f"{name} file", f"more than {count:,} packets", "what 30 s can read")
+            raise too_much(
+                f"{name} file", f"more than {count:,} packets", f"what {PATIENCE:g} s can read"
+            )
     if closed:
         raise broken(f"{name} file", "no frame of it can be decoded")
     return survey

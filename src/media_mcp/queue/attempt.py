@@ -70,7 +70,7 @@ class Attempt:
             if not self._stale:
                 await self._settle(outcome)
         except Exception as error:  # a bug of ours must not leave the job running for ever
-            await self._fail(error)
+            await self._end(Ending(JobState.FAILED, failure=self._failure(only(error))))
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(remove_folder, self._folder)
@@ -165,11 +165,15 @@ class Attempt:
             raise BadOutput(error.message, "Try again, or another model.") from error
 
     async def _fail(self, error: Exception, cost: float | None = None) -> None:
+        failure = self._failure(error)
+        reports = self._scribe.rest()
+        await self._end(Ending(JobState.FAILED, failure=failure, cost=cost, reports=reports))
+
+    def _failure(self, error: Exception) -> Failure:
         failure = failure_of(error, self._backend.name)
         if failure.code == "bug":
             log.error("Job %s hit a bug", self.claim.job.id, exc_info=error)
-        ending = Ending(JobState.FAILED, failure=failure, cost=cost, reports=self._scribe.rest())
-        await self._end(ending)
+        return failure
 
     async def _end(self, ending: Ending) -> None:
         await self._write(lambda: self._rooms.store.end(self.claim, ending))

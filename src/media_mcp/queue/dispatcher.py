@@ -42,16 +42,34 @@ class Lane:
         self._slots = anyio.Semaphore(backend.concurrency)
         self._bell = anyio.Event()
         self._last_load = 0.0
+        self._idle = False
+        self._reserved = False
+        self._handed: Claim | None = None
 
     def ring(self) -> None:
         """Wake the lane: there may be something to take."""
         self._bell.set()
         self._bell = anyio.Event()
 
+    def reserve(self) -> bool:
+        """Hold the free slot of an idle lane for a job that is being submitted, until `hand`."""
+        reserved, self._idle = self._idle, False
+        self._reserved = self._reserved or reserved
+        return reserved
+
+    def hand(self, claim: Claim | None) -> None:
+        """Run the claim that the submit made, if it made one, in the slot that was reserved."""
+        self._reserved = False
+        self._handed = claim
+        self.ring()
+
     async def run(self, group: TaskGroup) -> None:
         while True:
             await self._slots.acquire()
-            attempt = Attempt(await self._next(), self.backend, self._rooms)
+            claim = await self._next()
+            if claim.job.model not in self.backend.warm():
+                self._last_load = self._clock()
+            attempt = Attempt(claim, self.backend, self._rooms)
             self.running[attempt.claim.job.id] = attempt
             self._on_start(attempt)
             self._rooms.news.publish(attempt.claim.job, state=True)
@@ -60,24 +78,26 @@ class Lane:
     async def _next(self) -> Claim:
         while True:
             bell = self._bell  # taken first: a ring during the claim is not missed
-            try:
+            claim, self._handed = self._handed, None
+            if claim is None and not self._reserved:
                 claim = await self._claim()
-            except StorageFailed as error:
-                log.warning("No job could be taken for %s: %s", self.backend.name, error)
-                claim = None
             if claim is not None:
                 return claim
-            await bell.wait()
+            self._idle = not self._reserved
+            try:
+                await bell.wait()
+            finally:
+                self._idle = False
 
     async def _claim(self) -> Claim | None:
-        warm = self.backend.warm()
         now = self._clock()
         may_load = now - self._last_load >= OVERDUE_SECONDS
         overdue = now - OVERDUE_SECONDS if may_load else 0.0
-        claim = await self._rooms.store.claim(self.backend.name, warm, overdue)
-        if claim is not None and claim.job.model not in warm:
-            self._last_load = now
-        return claim
+        try:
+            return await self._rooms.store.claim(self.backend.name, self.backend.warm(), overdue)
+        except StorageFailed as error:
+            log.warning("No job could be taken for %s: %s", self.backend.name, error)
+            return None
 
     async def _attend(self, attempt: Attempt) -> None:
         job_id = attempt.claim.job.id
@@ -122,6 +142,15 @@ class Dispatcher:
         for name, lane in self._lanes.items():
             if backend in (None, name):
                 lane.ring()
+
+    def reserve(self, backend: str) -> bool:
+        """Hold a free slot of `backend` for a job that is being submitted, if there is one."""
+        lane = self._lanes.get(backend)
+        return lane is not None and lane.reserve()
+
+    def hand(self, backend: str, claim: Claim | None) -> None:
+        """Use the slot that was reserved, or give it back."""
+        self._lanes[backend].hand(claim)
 
     def stop(self, job_id: str, reason: str) -> None:
         """Stop the attempt at a job that this process claimed, though it may only be starting."""

@@ -23,7 +23,7 @@ from .dispatcher import Dispatcher
 from .liveness import this_instance
 from .news import Listener, News
 from .sqlite import SqliteStore
-from .store import Store
+from .store import Added, Join, Store
 from .submission import Submission, Submitted, checked_seed
 from .watch import Watch
 
@@ -122,11 +122,24 @@ class Queue:
                 return Submitted(earlier, joined=True)
             raise
         job = submission.job(choice.route, seed, choice.why, choice.quote.high, self._clock())
-        job, joined = await self._store.add(job, tuple(submission.inputs.values()), join)
-        if not joined:
-            self._news.publish(job, state=True)
-            self._dispatcher.ring(job.route.backend)
-        return Submitted(job, joined)
+        added = await self._add(job, tuple(submission.inputs.values()), join)
+        return Submitted(added.job, added.joined)
+
+    async def _add(self, job: Job, inputs: tuple[Asset, ...], join: Join | None) -> Added:
+        """Write the job; where its backend is idle, claim it in the same transaction."""
+        backend, claim = job.route.backend, None
+        reserved = self._dispatcher.reserve(backend)
+        try:
+            added = await self._store.add(job, inputs, join, take=reserved)
+            claim = added.claim
+            if not added.joined:
+                self._news.publish(added.job, state=True)
+        finally:
+            if reserved:
+                self._dispatcher.hand(backend, claim)
+            else:
+                self._dispatcher.ring(backend)
+        return added
 
     async def _choose(self, submission: Submission) -> policy.Choice:
         return await policy.choose(

@@ -56,6 +56,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a submit: its job, whether that is an earlier one, and the claim if taken."""
+
+    job: Job
+    joined: bool = False
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How an attempt ended, all of it written in one transaction. `reports` are the last unsaid."""
 
@@ -103,8 +112,13 @@ class Store(Protocol):
 
     async def aclose(self) -> None: ...
 
-    async def add(self, job: Job, inputs: Sequence[Asset], join: Join | None) -> tuple[Job, bool]:
-        """Write a queued job, its reservation and first event; or return the job it joins."""
+    async def add(
+        self, job: Job, inputs: Sequence[Asset], join: Join | None, *, take: bool = False
+    ) -> Added:
+        """Write a queued job, its reservation and first event; or return the job it joins.
+
+        With `take`, a job that would be next anyway is claimed in the same transaction.
+        """
 
     async def find(self, caller: Caller, join: Join) -> Job | None:
         """Return the job that a submit with `join` would join."""

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import anyio
 import mcp_types as t
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.subscriptions import (
@@ -38,13 +38,14 @@ class Subscriptions:
         self._bus = bus
         self._connections: WeakSet[Connection] = WeakSet()
         self._by_uri: defaultdict[str, WeakSet[Connection]] = defaultdict(WeakSet)
-        self._send, self._receive = anyio.create_memory_object_stream[ServerEvent](_BACKLOG)
+        self._send: MemoryObjectSendStream[ServerEvent] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        self._send, receive = anyio.create_memory_object_stream[ServerEvent](_BACKLOG)
         stop = self._bus.subscribe(self._heard)
-        async with anyio.create_task_group() as group, self._send, self._receive:
-            group.start_soon(self._deliver, self._receive)
+        async with anyio.create_task_group() as group, self._send, receive:
+            group.start_soon(self._deliver, receive)
             yield
             stop()
             group.cancel_scope.cancel()
@@ -69,6 +70,8 @@ class Subscriptions:
         return t.EmptyResult()
 
     def _heard(self, event: ServerEvent) -> None:
+        if self._send is None:
+            return
         with suppress(anyio.WouldBlock):  # a client that missed a change finds it when it reads
             self._send.send_nowait(event)
 

@@ -88,7 +88,7 @@ class Worker:
 
     def _listen(self) -> None:
         lines = Lines()
-        while data := _read(self._commands):
+        while data := os.read(self._commands, _READ):
             for line in lines.feed(data):
                 self._obey(line)
         self._leave(0)
@@ -109,7 +109,7 @@ class Worker:
             case protocol.Cancel():
                 if flag := self._cancelled.get(command.job_id):
                     flag.set()
-            case protocol.Shutdown():
+            case _:
                 for flag in list(self._cancelled.values()):
                     flag.set()
                 self._jobs.put(None)
@@ -159,13 +159,6 @@ class Worker:
             self._send(protocol.Log(run.job_id, line))
 
         return Work(run, device, residency, step, check, log)
-
-
-def _read(source: int) -> bytes:
-    try:
-        return os.read(source, _READ)
-    except OSError:
-        return b""
 
 
 def explain(job_id: str, error: Exception) -> protocol.Failed:

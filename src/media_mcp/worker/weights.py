@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ def local_folder(weights: str) -> Path | None:
     """
     if weights.startswith(EMBEDDED):
         return _embedded(weights.removeprefix(EMBEDDED))
-    path = Path(weights).expanduser() if weights.startswith("~") else Path(weights)
+    path = Path(os.path.expanduser(weights))  # noqa: PTH111 (pathlib's raises for unknown users)
     if path.is_absolute():
         return _whole(path, "Put the model there or change `weights` in the card.")
     if _HUB_ID.match(weights):

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from ...backends.base import Report
 from ...errors import StorageFailed
 from ...job import Asset, Caller, Event, Job, JobState
-from ..store import Cancelling, Change, Claim, Ending, Instance, Join
+from ..store import Added, Cancelling, Change, Claim, Ending, Instance, Join
 from . import reads, writes
 from .connection import connect, storage_failed
 from .migrations import MIGRATIONS
@@ -89,8 +89,10 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise storage_failed(error, self.path) or error from error
 
-    async def add(self, job: Job, inputs: Sequence[Asset], join: Join | None) -> tuple[Job, bool]:
-        return await self._write(writes.add, job, inputs, join)
+    async def add(
+        self, job: Job, inputs: Sequence[Asset], join: Join | None, *, take: bool = False
+    ) -> Added:
+        return await self._write(writes.add, job, inputs, join, take)
 
     async def find(self, caller: Caller, join: Join) -> Job | None:
         return await self._write(writes.find, caller, join)

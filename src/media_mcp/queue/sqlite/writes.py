@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...backends.base import Report
 from ...job import Asset, Caller, Job, JobState
-from ..store import Cancelling, Claim, Ending, Instance, Join, Stale, key_reused, lost
+from ..store import Added, Cancelling, Claim, Ending, Instance, Join, Stale, key_reused, lost
 from . import reads
 from .connection import transaction
 from .rows import dump_asset, dump_failure, dump_job, dumps, load_job, text
@@ -23,18 +23,20 @@ class Pen:
     clock: Callable[[], float]
 
 
-def add(pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None) -> tuple[Job, bool]:
+def add(pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None, take: bool) -> Added:
     columns = dump_job(job)
     with transaction(pen.db):
         if join is not None:
             earlier = find(pen, job.caller, join)
             if earlier is not None:
-                return earlier, True
+                return Added(earlier, joined=True)
             columns |= {"key": join.key, "fingerprint": join.fingerprint}
+        next_anyway = take and not reads.has_queued(pen.db, job.route.backend)
         number = _insert(pen.db, columns)
         _keep_assets(pen.db, number, 0, "in", inputs)
         _tell_state(pen, number, f"queued for {job.route.backend}")
-    return job, False
+        claim = _claim(pen, job.route.backend, frozenset(), 0.0) if next_anyway else None
+    return Added(job, claim=claim)
 
 
 def find(pen: Pen, caller: Caller, join: Join) -> Job | None:
@@ -83,22 +85,26 @@ def claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float) -> Claim
     if not reads.has_queued(pen.db, backend):
         return None
     with transaction(pen.db):
-        rows = pen.db.execute(
-            _CLAIM,
-            {
-                "me": pen.instance.id,
-                "now": pen.clock(),
-                "backend": backend,
-                "warm": dumps(sorted(warm)),
-                "overdue": overdue,
-            },
-        ).fetchall()
-        if not rows:
-            return None
-        row = rows[0]
-        _tell_state(pen, row["n"], f"running on {backend}, attempt {row['attempt']}")
-        _beat(pen)
-        inputs = reads.inputs(pen.db, row["n"]) if row["parents"] != "[]" else {}
+        return _claim(pen, backend, warm, overdue)
+
+
+def _claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float) -> Claim | None:
+    rows = pen.db.execute(
+        _CLAIM,
+        {
+            "me": pen.instance.id,
+            "now": pen.clock(),
+            "backend": backend,
+            "warm": dumps(sorted(warm)),
+            "overdue": overdue,
+        },
+    ).fetchall()
+    if not rows:
+        return None
+    row = rows[0]
+    _tell_state(pen, row["n"], f"running on {backend}, attempt {row['attempt']}")
+    _beat(pen)
+    inputs = reads.inputs(pen.db, row["n"]) if row["parents"] != "[]" else {}
     return Claim(row["n"], load_job(row), pen.instance.id, row["spent"], inputs)
 
 

@@ -1,0 +1,128 @@
+"""`media-mcp serve` as a child: what it says, what it keeps to itself, how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+
+
+def initialize(server) -> dict:
+    """Send `initialize` and return the answer."""
+    server.process.stdin.write(json.dumps(INITIALIZE) + "\n")
+    server.process.stdin.flush()
+    return json.loads(server.process.stdout.readline())
+
+
+def test_over_stdio_it_answers_and_ends_with_its_input(child):
+    server = child("serve")
+    assert initialize(server)["result"]["serverInfo"]["name"] == "media-mcp"
+    server.process.stdin.close()
+    ended = server.end()
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_over_stdio_a_signal_ends_it_though_the_client_holds_on(child, number, code):
+    server = child("serve")
+    initialize(server)
+    ended = server.end(number)
+    assert (ended.code, ended.out, ended.err) == (code, "", "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_over_http_it_says_where_and_a_signal_ends_it(child, number, code):
+    server = child("serve", "--http", "127.0.0.1:0")
+    url = server.line_of_stderr("listens on").split()[-1]
+    assert url.startswith("http://127.0.0.1:") and url.endswith("/mcp")
+    with urlopen(url.replace("/mcp", "/health"), timeout=30) as answer:
+        assert json.load(answer)["status"] == "ok"
+    ended = server.end(number)
+    assert (ended.code, ended.out, ended.err) == (code, "", "")
+
+
+@pytest.mark.anyio
+async def test_flags_win_over_the_environment(place: Path, monkeypatch):
+    monkeypatch.setenv("MEDIA_MCP_TOOLS", "sketch")
+    words = ["-c", "import sys; from media_mcp.cli import main; sys.exit(main())", "serve"]
+    flags = ["--tools", "text-to-video", "--data-dir", str(place / "other"), "--conformance"]
+    server = StdioServerParameters(command=sys.executable, args=[*words, *flags])
+    async with Client(server) as client:
+        tools = [tool.name for tool in (await client.list_tools()).tools]
+    assert "rehearsal_video" in tools and "sketch" not in tools
+    assert "test_simple_text" in tools
+    assert (place / "other" / "jobs.sqlite").is_file()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("flags", "works"), [((), True), (("--root", "elsewhere"), False)])
+async def test_inputs_come_from_the_working_folder_unless_roots_are_given(
+    place: Path, flags: tuple[str, ...], works: bool
+):
+    from PIL import Image
+
+    Image.new("RGB", (32, 32)).save(place / "photo.png")
+    words = ["-c", "import sys; from media_mcp.cli import main; sys.exit(main())", "serve"]
+    environment = {"MEDIA_MCP_DATA_DIR": str(place / "data"), "PWD": str(place)}
+    server = StdioServerParameters(
+        command=sys.executable, args=[*words, *flags], env=environment, cwd=place
+    )
+    async with Client(server) as client:
+        arguments = {"prompt": "x", "image_url": str(place / "photo.png")}
+        call = {"model": "rehearsal/edit", "arguments": arguments}
+        answer = await client.call_tool("run_model", call)
+    assert (answer.structured_content["state"] == "succeeded") is works
+    assert works or "outside the folders" in answer.structured_content["error"]["message"]
+
+
+def test_a_taken_port_is_named_with_the_next_one(cli):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = cli("serve", "--http", str(port))
+    assert ended.code == 3
+    assert f"error: Port {port} on 127.0.0.1 is taken" in ended.err and "--http" in ended.err
+
+
+def test_it_refuses_to_listen_for_everybody(cli):
+    ended = cli("serve", "--http", "0.0.0.0:8787")
+    assert ended.code == 4
+    assert "error: media-mcp does not listen on 0.0.0.0" in ended.err
+
+
+def test_an_address_that_is_none_says_how_to_write_one(cli):
+    ended = cli("serve", "--http", "here")
+    assert ended.code == 3
+    assert "error: --http 'here' is not an address." in ended.err
+
+
+def test_a_card_with_an_error_is_named_before_anything_is_served(child, card: Callable[..., Path]):
+    path = card()
+    path.write_text(path.read_text().replace("licence: MIT", "licence: 3"))
+    ended = child("serve", stdin=subprocess.DEVNULL).end()
+    assert ended.code == 3 and ended.out == ""
+    assert ended.err.startswith(f"error: {Path('catalog') / path.name}:4: licence")
+
+
+def test_tools_that_nobody_knows_are_named(child):
+    ended = child("serve", "--tools", "skech", stdin=subprocess.DEVNULL).end()
+    assert ended.code == 2
+    assert "error: There is no model called 'skech'." in ended.err

@@ -1,0 +1,146 @@
+"""What torch, diffusers and the hub raise becomes an error that says what to do next."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from media_mcp.errors import (
+    MediaError,
+    MissingExtra,
+    NotConfigured,
+    OutOfMemory,
+    StorageFailed,
+)
+from media_mcp.worker.device import Device
+from media_mcp.worker.pipelines import find_pipeline
+from media_mcp.worker.pipelines.faults import readable_faults
+from media_mcp.worker.residency import Residency
+from media_mcp.worker.work import Cancelled
+
+WEIGHTS = "org/model"
+
+
+def met(error: BaseException, residency: Residency | None = None) -> MediaError:
+    device = Device("cuda:0", 24 * 10**9)
+    with (
+        pytest.raises(MediaError) as caught,
+        readable_faults(WEIGHTS, device, residency or Residency(10**10, lambda: None)),
+    ):
+        raise error
+    return caught.value
+
+
+def named(name: str, base: type[Exception] = Exception) -> Exception:
+    return type(name, (base,), {})("it went wrong")
+
+
+@pytest.mark.parametrize(
+    ("error", "package"),
+    [
+        (ModuleNotFoundError("No module named 'torchsde'", name="torchsde"), "torchsde"),
+        (ImportError("sentencepiece is required"), "sentencepiece is required"),
+        (ModuleNotFoundError("No module", name="diffusers.pipelines.flux"), "diffusers"),
+        (NameError("name 'ftfy' is not defined"), "ftfy"),
+    ],
+)
+def test_a_missing_package_is_named_with_the_command(error: Exception, package: str) -> None:
+    told = met(error)
+    assert isinstance(told, MissingExtra)
+    assert told.message == f"This needs the Python package {package}, which is not installed."
+    assert told.hint == 'Run: pip install "media-mcp[local]"'
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("GatedRepoError", "are gated", "https://huggingface.co/org/model"),
+        ("RepositoryNotFoundError", "has no weights org/model", "hf auth login"),
+        ("RevisionNotFoundError", "has no weights org/model", "card"),
+        ("LocalEntryNotFoundError", "not on this machine", "hf download org/model"),
+        ("OfflineModeIsEnabled", "not on this machine", "HF_HUB_OFFLINE"),
+        ("ConnectError", "not on this machine", "hf download org/model"),
+    ],
+)
+def test_what_the_hub_says_becomes_the_next_step(name: str, message: str, hint: str) -> None:
+    told = met(named(name, OSError))
+    assert isinstance(told, NotConfigured)
+    assert message in told.message
+    assert hint in told.hint
+
+
+def test_the_cause_behind_an_error_counts() -> None:
+    error = OSError("Cannot load model")
+    error.__cause__ = named("GatedRepoError")
+    assert "are gated" in met(error).message
+
+
+def test_weights_that_cannot_be_loaded_are_named_with_the_reason() -> None:
+    told = met(OSError("no file named model.safetensors found\nin the folder"))
+    assert told.message == (
+        "The weights org/model cannot be loaded: no file named model.safetensors found"
+    )
+    assert "never pickles" in told.hint
+
+
+def test_a_full_disk_is_no_fault_of_the_weights() -> None:
+    told = met(OSError(errno.ENOSPC, "No space left on device"))
+    assert isinstance(told, StorageFailed)
+    assert told.message == "The disk is full."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        named("OutOfMemoryError", RuntimeError),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_a_full_device_is_told_in_numbers_and_emptied(error: Exception) -> None:
+    residency = Residency(10**11, lambda: None)
+    for model in ("a", "b"):
+        with residency.hold(model, 4 * 10**9, object, model=model):
+            pass
+
+    told = met(error, residency)
+
+    assert isinstance(told, OutOfMemory)
+    assert told.message == (
+        "cuda:0 ran out of memory: it has 24.0 GB, of which loaded weights took 8.0 GB."
+    )
+    assert told.retryable
+    assert residency.used == 0
+    again = met(error, residency)
+    assert isinstance(again, OutOfMemory)
+    assert not again.retryable
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Cancelled(),
+        NotConfigured("Ours.", "Do it."),
+        ValueError("height must be divisible by 8"),
+        RuntimeError("shape mismatch"),
+        PermissionError(errno.EACCES, "denied"),
+        NameError("odd"),
+    ],
+)
+def test_what_we_cannot_explain_passes_as_it_is(error: Exception) -> None:
+    residency = Residency(1, lambda: None)
+    with (
+        pytest.raises(type(error)) as caught,
+        readable_faults(WEIGHTS, Device("cpu", 1), residency),
+    ):
+        raise error
+    assert caught.value is error
+
+
+def test_an_unknown_pipeline_is_refused_with_the_nearest_or_all() -> None:
+    assert find_pipeline("diffusers").__name__ == "run"
+    with pytest.raises(NotConfigured, match=r"pipeline 'difusers' .* Did you mean diffusers\?"):
+        find_pipeline("difusers")
+    with pytest.raises(NotConfigured, match=r"pipeline '' .* Known: diffusers\."):
+        find_pipeline("")
