@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,8 @@ from draw import GROUND, SKY, pattern_mix, render
 from scenery import dim
 from spec import COLOURS, HORIZON, RADII, SHAPES, SIDE, THINGS, Item, Spec
 
-Picture = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
+Picture: TypeAlias = npt.NDArray[np.uint8]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 NAMES = tuple(COLOURS)
 PALETTE = np.array([COLOURS[name] for name in NAMES], float)
 NEAR = 6

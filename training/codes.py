@@ -6,6 +6,7 @@ that says nothing (an absent object, a word of the prompt) is all zeros.
 """
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from spec import (
     Spec,
 )
 
-Code = npt.NDArray[np.float32]
+Code: TypeAlias = npt.NDArray[np.float32]
 PATCH = 8
 GRID = SIDE // PATCH
 SLOTS = 3 + MAX_ITEMS
@@ -62,7 +63,7 @@ USED = PLACE + 4 * len(FREQUENCIES)
 
 def encode(spec: Spec) -> Code:
     """The slot tokens of a picture."""
-    code = np.zeros((SLOTS, USED), np.float32)
+    code: Code = np.zeros((SLOTS, USED), np.float32)
     _mark(code[0], kind=spec.kind, colour=spec.colour, pattern=spec.pattern)
     _mark(code[0], scale=spec.scale, sky=spec.sky)
     if spec.second or spec.ground:
@@ -76,7 +77,7 @@ def encode(spec: Spec) -> Code:
 
 def anchors() -> Code:
     """The constant tokens, one for each row and each column of patches."""
-    code = np.zeros((ANCHORS, USED), np.float32)
+    code: Code = np.zeros((ANCHORS, USED), np.float32)
     half = 2 * len(FREQUENCIES)
     for i in range(GRID):
         _mark(code[i], anchor="row")

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,9 @@ from checks import check
 from draw import render
 from export import load_pipeline
 from phrases import PHRASES
+from sampling import sample_wish
 from spec import SIDE, Spec
-from wishes import resolve, sample_wish
+from wishes import resolve
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "src" / "media_mcp" / "worker" / "sketch"
@@ -41,8 +43,8 @@ CORE = (
     "backdrop",
     "things",
 )
-Picture = npt.NDArray[np.uint8]
-Case = tuple[str, Spec]
+Picture: TypeAlias = npt.NDArray[np.uint8]
+Case: TypeAlias = tuple[str, Spec]
 
 
 def family(spec: Spec) -> str:

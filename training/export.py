@@ -35,6 +35,8 @@ def save_pipeline(
     pipeline.save_pretrained(folder)
     for path in folder.rglob("*.json"):
         _tidy(path)
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(0o644)
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

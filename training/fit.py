@@ -76,7 +76,7 @@ class Fitter:
             optimiser.zero_grad()
         self.step += 1
         self._follow()
-        return loss.item()
+        return float(loss.detach())
 
     def _follow(self) -> None:
         keep = min(0.998, (1 + self.step) / (10 + self.step))

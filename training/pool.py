@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from codes import GRID, PATCH, SLOTS, USED, encode
 from draw import render
+from sampling import sample_wish
 from spec import Spec
-from wishes import resolve, sample_wish
+from wishes import resolve
 
 CHUNK = 500
 PATCH_SIZE = 3 * PATCH * PATCH
-Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16], npt.NDArray[np.bool_]]
+Arrays: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16], npt.NDArray[np.bool_]]
 
 
 def training_spec(rng: random.Random) -> Spec:

@@ -1,4 +1,4 @@
-"""The text encoder: a small stock BERT that writes the parse of a prompt at fixed leading tokens."""
+"""The text encoder: a small BERT that writes the parse of a prompt at fixed leading tokens."""
 
 import random
 import time
@@ -12,7 +12,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from captions import caption
 from codes import ANCHORS, SLOTS, USED, WIDTH, anchors, encode
-from wishes import resolve, sample_wish
+from sampling import sample_wish
+from wishes import resolve
 
 MAX_TOKENS = 72
 LEAD = SLOTS + ANCHORS
@@ -123,7 +124,7 @@ def code_loss(written: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
 def slot_accuracy(written: Tensor, wanted: Tensor) -> float:
     """Part of the prompts whose every slot is nearer to what is wanted than 0.3 in each number."""
     close = (written[:, :SLOTS] - wanted).abs().amax((1, 2)) < 0.3
-    return close.float().mean().item()
+    return float(close.float().mean())
 
 
 def fit_encoder(
@@ -156,10 +157,8 @@ def fit_encoder(
         optimiser.zero_grad()
         if step % 100 == 0 or step == steps:
             score = check_encoder(encoder, tokenizer, check)
-            speed = step * batch / (time.monotonic() - began)
-            log(
-                f"text step {step} loss {loss.item():.4f} held-out {score:.3f} samples/s {speed:.0f}"
-            )
+            speed = round(step * batch / (time.monotonic() - began))
+            log(f"text step {step} loss {loss.item():.4f} held-out {score:.3f} samples/s {speed}")
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -89,8 +90,7 @@ def train_paint(work: Path, log: Journal, workers: int) -> None:
         if fitter is None:
             fitter = Fitter(model, pool, log)
         fitter.pool = pool
-        keep = fitter
-        fitter.run(leg.stage, lambda: keep.store(state), 500)
+        fitter.run(leg.stage, partial(fitter.store, state), 500)
 
 
 def load_text(work: Path) -> tuple[BertModel, PreTrainedTokenizerFast]:

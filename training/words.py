@@ -1,40 +1,46 @@
-"""Words and phrases for everything that a wish can name."""
+"""Words and phrases for shapes, their places and relations, backgrounds and patterns."""
+
+
+def phrases(text: str) -> tuple[str, ...]:
+    """The parts of a text that bars separate. A part named twice is chosen twice as often."""
+    return tuple(part.strip() for part in text.split("|"))
+
 
 COLOUR_WORDS = {
-    "red": ("red", "red", "red", "crimson", "scarlet"),
-    "orange": ("orange",),
-    "yellow": ("yellow", "yellow", "yellow", "golden", "gold"),
-    "green": ("green", "green", "green", "emerald", "lime"),
-    "cyan": ("cyan", "cyan", "turquoise", "teal", "aqua"),
-    "blue": ("blue", "blue", "blue", "navy", "azure"),
-    "purple": ("purple", "purple", "violet", "lilac"),
-    "pink": ("pink", "pink", "magenta"),
-    "brown": ("brown", "brown", "chocolate"),
-    "black": ("black",),
-    "white": ("white",),
-    "gray": ("gray", "grey", "silver"),
+    "red": phrases("red | red | red | crimson | scarlet"),
+    "orange": phrases("orange"),
+    "yellow": phrases("yellow | yellow | yellow | golden | gold"),
+    "green": phrases("green | green | green | emerald | lime"),
+    "cyan": phrases("cyan | cyan | turquoise | teal | aqua"),
+    "blue": phrases("blue | blue | blue | navy | azure"),
+    "purple": phrases("purple | purple | violet | lilac"),
+    "pink": phrases("pink | pink | magenta"),
+    "brown": phrases("brown | brown | chocolate"),
+    "black": phrases("black"),
+    "white": phrases("white"),
+    "gray": phrases("gray | grey | silver"),
 }
-COLOUR_MODIFIERS = ("bright", "light", "dark", "pale", "deep", "vivid")
+COLOUR_MODIFIERS = phrases("bright | light | dark | pale | deep | vivid")
 ITEM_WORDS = {
-    "circle": ("circle", "circle", "circle", "disc", "disk", "dot", "ball", "round shape"),
-    "square": ("square", "square", "square", "box", "cube", "block"),
-    "triangle": ("triangle", "triangle", "pyramid"),
-    "star": ("star",),
-    "diamond": ("diamond", "diamond", "rhombus", "lozenge"),
-    "heart": ("heart", "heart", "heart shape"),
-    "ring": ("ring", "ring", "donut", "hoop"),
-    "cross": ("cross", "cross", "plus sign", "plus"),
-    "hexagon": ("hexagon",),
-    "crescent": ("crescent", "crescent", "crescent moon", "moon"),
-    "rectangle": ("rectangle", "rectangle", "bar", "brick"),
-    "oval": ("oval", "oval", "ellipse", "egg"),
-    "house": ("house", "house", "house", "home", "cottage", "hut", "cabin"),
-    "tree": ("tree", "tree", "tree", "oak"),
-    "flower": ("flower", "flower", "flower", "daisy", "tulip", "rose"),
-    "boat": ("boat", "boat", "sailboat", "ship", "sailing boat", "yacht"),
-    "car": ("car", "car", "car", "automobile", "vehicle"),
-    "sun": ("sun",),
-    "cloud": ("cloud",),
+    "circle": phrases("circle | circle | circle | disc | disk | dot | ball | round shape"),
+    "square": phrases("square | square | square | box | cube | block"),
+    "triangle": phrases("triangle | triangle | pyramid"),
+    "star": phrases("star"),
+    "diamond": phrases("diamond | diamond | rhombus | lozenge"),
+    "heart": phrases("heart | heart | heart shape"),
+    "ring": phrases("ring | ring | donut | hoop"),
+    "cross": phrases("cross | cross | plus sign | plus"),
+    "hexagon": phrases("hexagon"),
+    "crescent": phrases("crescent | crescent | crescent moon | moon"),
+    "rectangle": phrases("rectangle | rectangle | bar | brick"),
+    "oval": phrases("oval | oval | ellipse | egg"),
+    "house": phrases("house | house | house | home | cottage | hut | cabin"),
+    "tree": phrases("tree | tree | tree | oak"),
+    "flower": phrases("flower | flower | flower | daisy | tulip | rose"),
+    "boat": phrases("boat | boat | sailboat | ship | sailing boat | yacht"),
+    "car": phrases("car | car | car | automobile | vehicle"),
+    "sun": phrases("sun"),
+    "cloud": phrases("cloud"),
 }
 PLURALS = {
     "cross": "crosses",
@@ -43,494 +49,129 @@ PLURALS = {
     "plus": "pluses",
     "rhombus": "rhombuses",
 }
-OPEN_NOUNS = ("shape", "thing", "object", "figure", "one", "<odd>")
+OPEN_NOUNS = phrases("shape | thing | object | figure | one | <odd>")
 SIZE_WORDS = {
-    "small": ("small", "small", "tiny", "little"),
-    "medium": ("medium", "medium sized", "medium-sized", "mid-sized"),
-    "big": ("big", "big", "large", "large", "huge", "giant"),
+    "small": phrases("small | small | tiny | little"),
+    "medium": phrases("medium | medium sized | medium-sized | mid-sized"),
+    "big": phrases("big | big | large | large | huge | giant"),
 }
 COUNT_WORDS = {
-    1: ("one", "1", "a single"),
-    2: ("two", "two", "2", "a pair of", "a couple of"),
-    3: ("three", "three", "3"),
-    4: ("four", "four", "4"),
-    5: ("five", "five", "5"),
-    6: ("six", "six", "6"),
+    1: phrases("one | 1 | a single"),
+    2: phrases("two | two | 2 | a pair of | a couple of"),
+    3: phrases("three | three | 3"),
+    4: phrases("four | four | 4"),
+    5: phrases("five | five | 5"),
+    6: phrases("six | six | 6"),
 }
-VAGUE_COUNTS = {3: ("some", "a few"), 5: ("several", "many", "lots of")}
+VAGUE_COUNTS = {
+    3: phrases("some | a few"),
+    5: phrases("several | many | lots of"),
+}
 PLACE_PHRASES = {
-    "center": ("in the center", "in the middle", "in the centre", "centered", "at the center"),
-    "left": ("on the left", "at the left", "on the left side", "to the left", "left"),
-    "right": ("on the right", "at the right", "on the right side", "to the right", "right"),
-    "top": ("at the top", "on top", "in the top", "in the upper part", "top"),
-    "bottom": ("at the bottom", "in the bottom", "in the lower part", "bottom"),
-    "top left": (
-        "{in} the top left corner",
-        "{in} the top left",
-        "{in} the upper left",
-        "top left",
-        "{in} the upper left corner",
+    "center": phrases("in the center | in the middle | in the centre | centered | at the center"),
+    "left": phrases("on the left | at the left | on the left side | to the left | left"),
+    "right": phrases("on the right | at the right | on the right side | to the right | right"),
+    "top": phrases("at the top | on top | in the top | in the upper part | top"),
+    "bottom": phrases("at the bottom | in the bottom | in the lower part | bottom"),
+    "top left": phrases(
+        "{in} the top left corner | {in} the top left | {in} the upper left | top left | {in} the "
+        "upper left corner"
     ),
-    "top right": (
-        "{in} the top right corner",
-        "{in} the top right",
-        "{in} the upper right",
-        "top right",
-        "{in} the upper right corner",
+    "top right": phrases(
+        "{in} the top right corner | {in} the top right | {in} the upper right | top right | {in} "
+        "the upper right corner"
     ),
-    "bottom left": (
-        "{in} the bottom left corner",
-        "{in} the bottom left",
-        "{in} the lower left",
-        "bottom left",
-        "{in} the lower left corner",
+    "bottom left": phrases(
+        "{in} the bottom left corner | {in} the bottom left | {in} the lower left | bottom left | "
+        "{in} the lower left corner"
     ),
-    "bottom right": (
-        "{in} the bottom right corner",
-        "{in} the bottom right",
-        "{in} the lower right",
-        "bottom right",
-        "{in} the lower right corner",
+    "bottom right": phrases(
+        "{in} the bottom right corner | {in} the bottom right | {in} the lower right | bottom "
+        "right | {in} the lower right corner"
     ),
 }
 # How "A ... B" is said when A has the given relation to B.
 RELATION_PHRASES = {
-    "above": ("above", "above", "over", "on top of", "is above", "sits above", "higher than"),
-    "below": ("below", "below", "under", "beneath", "underneath", "is under", "is below"),
-    "left": (
-        "to the left of",
-        "left of",
-        "on the left of",
-        "is to the left of",
-        "on the left side of",
+    "above": phrases("above | above | over | on top of | is above | sits above | higher than"),
+    "below": phrases("below | below | under | beneath | underneath | is under | is below"),
+    "left": phrases(
+        "to the left of | left of | on the left of | is to the left of | on the left side of"
     ),
-    "right": (
-        "to the right of",
-        "right of",
-        "on the right of",
-        "is to the right of",
-        "on the right side of",
+    "right": phrases(
+        "to the right of | right of | on the right of | is to the right of | on the right side of"
     ),
-    "inside": (
-        "inside",
-        "inside of",
-        "in",
-        "within",
-        "in the middle of",
-        "surrounded by",
-        "in the center of",
-        "on",
-        "in front of",
+    "inside": phrases(
+        "inside | inside of | in | within | in the middle of | surrounded by | in the center of | "
+        "on | in front of"
     ),
 }
 # How "B ... A" is said when A has the given relation to B: "{b} with {a} above it".
 TURNED_PHRASES = {
-    "above": ("{b} with {a} above it", "{b} with {a} on top", "{b} and above it {a}"),
-    "below": ("{b} with {a} below it", "{b} with {a} underneath", "{b} and below it {a}"),
-    "left": ("{b} with {a} to its left", "{b} with {a} on its left", "{b} and left of it {a}"),
-    "right": ("{b} with {a} to its right", "{b} with {a} on its right", "{b} and right of it {a}"),
-    "inside": ("{b} with {a} inside", "{b} containing {a}", "{b} around {a}", "{b} with {a} in it"),
+    "above": phrases("{b} with {a} above it | {b} with {a} on top | {b} and above it {a}"),
+    "below": phrases("{b} with {a} below it | {b} with {a} underneath | {b} and below it {a}"),
+    "left": phrases("{b} with {a} to its left | {b} with {a} on its left | {b} and left of it {a}"),
+    "right": phrases(
+        "{b} with {a} to its right | {b} with {a} on its right | {b} and right of it {a}"
+    ),
+    "inside": phrases(
+        "{b} with {a} inside | {b} containing {a} | {b} around {a} | {b} with {a} in it"
+    ),
 }
 OPPOSITE = {"above": "below", "below": "above", "left": "right", "right": "left"}
-ROW_PHRASES = (
-    "in a row",
-    "in a line",
-    "side by side",
-    "from left to right",
-    "next to each other",
-    "in a horizontal row",
+ROW_PHRASES = phrases(
+    "in a row | in a line | side by side | from left to right | next to each other | in a "
+    "horizontal row"
 )
-COLUMN_PHRASES = (
-    "in a column",
-    "stacked vertically",
-    "one above the other",
-    "from top to bottom",
-    "on top of each other",
-    "in a vertical line",
+COLUMN_PHRASES = phrases(
+    "in a column | stacked vertically | one above the other | from top to bottom | on top of each "
+    "other | in a vertical line"
 )
-BACKGROUND_AFTER = (
-    "on a {c} background",
-    "on a {c} background",
-    "on {c}",
-    "against a {c} background",
-    "against {c}",
-    "over a {c} background",
-    "in front of a {c} background",
-    "with a {c} background",
-    "with {c} background",
-    "on a {c} canvas",
-    "on {c} paper",
-    "on a {c} backdrop",
-    ", {c} background",
-    ", background {c}",
-    ", the background is {c}",
-    ". the background is {c}",
-    "; background: {c}",
-    "{c} background",
+BACKGROUND_AFTER = phrases(
+    "on a {c} background | on a {c} background | on {c} | against a {c} background | against {c} "
+    "| over a {c} background | in front of a {c} background | with a {c} background | with {c} "
+    "background | on a {c} canvas | on {c} paper | on a {c} backdrop | , {c} background | , "
+    "background {c} | , the background is {c} | . the background is {c} | ; background: {c} | {c} "
+    "background"
 )
-BACKGROUND_BEFORE = (
-    "on a {c} background,",
-    "on a {c} background",
-    "on {c},",
-    "{c} background with",
-    "a {c} background with",
-    "a {c} canvas with",
-    "{c} background,",
-    "{c} background:",
-    "background {c};",
-    "background: {c},",
-    "the background is {c}, with",
-    "against a {c} background,",
-    "a {c} picture with",
+BACKGROUND_BEFORE = phrases(
+    "on a {c} background, | on a {c} background | on {c}, | {c} background with | a {c} "
+    "background with | a {c} canvas with | {c} background, | {c} background: | background {c}; | "
+    "background: {c}, | the background is {c}, with | against a {c} background, | a {c} picture "
+    "with"
 )
-PLAIN_PHRASES = (
-    "a plain {c} picture",
-    "a {c} background",
-    "{c} background",
-    "just {c}",
-    "solid {c}",
-    "plain {c}",
-    "nothing but {c}",
-    "an empty {c} background",
-    "a solid {c} color",
-    "a blank {c} image",
-    "{c}",
-    "a {c} picture",
-    "all {c}",
-    "everything {c}",
-    "a {c} image with nothing on it",
+PLAIN_PHRASES = phrases(
+    "a plain {c} picture | a {c} background | {c} background | just {c} | solid {c} | plain {c} | "
+    "nothing but {c} | an empty {c} background | a solid {c} color | a blank {c} image | {c} | a "
+    "{c} picture | all {c} | everything {c} | a {c} image with nothing on it"
 )
 PATTERN_WORDS = {
-    "horizontal stripes": (
-        "horizontal {s} stripes",
-        "{s} horizontal stripes",
-        "{s} stripes",
-        "{s} stripes",
-        "horizontally striped",
-        "{s} horizontal lines",
-        "{s} lines",
-        "horizontal {s} bands",
-        "striped",
-        "horizontal stripe",
+    "horizontal stripes": phrases(
+        "horizontal {s} stripes | {s} horizontal stripes | {s} stripes | {s} stripes | "
+        "horizontally striped | {s} horizontal lines | {s} lines | horizontal {s} bands | striped "
+        "| horizontal stripe"
     ),
-    "vertical stripes": (
-        "vertical {s} stripes",
-        "{s} vertical stripes",
-        "vertically striped",
-        "{s} vertical lines",
-        "vertical {s} bars",
-        "vertical stripe",
+    "vertical stripes": phrases(
+        "vertical {s} stripes | {s} vertical stripes | vertically striped | {s} vertical lines | "
+        "vertical {s} bars | vertical stripe"
     ),
-    "diagonal stripes": (
-        "diagonal {s} stripes",
-        "{s} diagonal stripes",
-        "diagonally striped",
-        "{s} diagonal lines",
-        "slanted {s} stripes",
-        "diagonal stripe",
+    "diagonal stripes": phrases(
+        "diagonal {s} stripes | {s} diagonal stripes | diagonally striped | {s} diagonal lines | "
+        "slanted {s} stripes | diagonal stripe"
     ),
-    "checks": (
-        "{s} checkerboard",
-        "{s} checkerboard",
-        "{s} chessboard",
-        "{s} checks",
-        "{s} checkered",
-        "{s} checked",
-        "{s} chequered",
-        "{s} checker",
-        "{s} chess board",
-        "{s} checker board",
+    "checks": phrases(
+        "{s} checkerboard | {s} checkerboard | {s} chessboard | {s} checks | {s} checkered | {s} "
+        "checked | {s} chequered | {s} checker | {s} chess board | {s} checker board"
     ),
-    "dots": (
-        "{s} dots",
-        "{s} dots",
-        "{s} polka dots",
-        "{s} spots",
-        "{s} polka dot",
-        "{s} dotted",
-        "{s} spotted",
+    "dots": phrases(
+        "{s} dots | {s} dots | {s} polka dots | {s} spots | {s} polka dot | {s} dotted | {s} "
+        "spotted"
     ),
-    "vertical gradient": ("gradient", "vertical gradient", "color gradient", "smooth gradient"),
-    "horizontal gradient": ("horizontal gradient", "left to right gradient", "sideways gradient"),
+    "vertical gradient": phrases("gradient | vertical gradient | color gradient | smooth gradient"),
+    "horizontal gradient": phrases(
+        "horizontal gradient | left to right gradient | sideways gradient"
+    ),
 }
 SCALE_WORDS = {
-    "fine": ("thin", "narrow", "fine", "small", "tiny"),
-    "wide": ("wide", "thick", "broad", "big", "large"),
+    "fine": phrases("thin | narrow | fine | small | tiny"),
+    "wide": phrases("wide | thick | broad | big | large"),
 }
-SKY_PHRASES = {
-    "day": (
-        "by day",
-        "in the daytime",
-        "during the day",
-        "under a blue sky",
-        "blue sky",
-        "in daylight",
-        "at noon",
-        "in the morning",
-        "on a beautiful day",
-        "daytime",
-        "day",
-    ),
-    "sunset": (
-        "at sunset",
-        "at sunset",
-        "at dusk",
-        "at dawn",
-        "at sunrise",
-        "under an orange sky",
-        "in the evening",
-        "with an orange sky",
-        "sunset",
-        "red sky",
-        "evening",
-    ),
-    "night": (
-        "at night",
-        "at night",
-        "by night",
-        "under the stars",
-        "under a starry sky",
-        "night sky",
-        "in the dark",
-        "at midnight",
-        "dark sky",
-        "with stars in the sky",
-        "night",
-        "starry night",
-        "stars",
-        "under a dark sky",
-        "on a dark night",
-        "a night sky",
-    ),
-}
-SKY_NOUNS = {
-    "day": ("day", "day", "morning", "afternoon"),
-    "sunset": ("sunset", "evening", "sunrise"),
-    "night": ("night",),
-}
-SKY_ADJECTIVES = {
-    "day": ("day", "daytime", "daylight"),
-    "sunset": ("sunset", "evening", "dusk", "sunrise"),
-    "night": ("night", "nighttime", "starry", "midnight", "dark"),
-}
-WEATHER_PHRASES = {
-    "clear": (
-        "under a clear sky",
-        "clear sky",
-        "in clear weather",
-        "with a cloudless sky",
-        "clear",
-        "in good weather",
-        "no clouds",
-        "without clouds",
-        "sunny",
-        "on a sunny day",
-        "in the sunshine",
-        "in sunlight",
-    ),
-    "cloudy": (
-        "with clouds",
-        "under clouds",
-        "cloudy",
-        "overcast",
-        "under a cloudy sky",
-        "cloudy sky",
-        "gray sky",
-        "with clouds in the sky",
-        "clouds",
-        "in cloudy weather",
-        "white clouds",
-        "beneath a cloudy sky",
-        "on a cloudy day",
-    ),
-    "rain": (
-        "in the rain",
-        "in the rain",
-        "rain",
-        "raining",
-        "it is raining",
-        "it rains",
-        "while it rains",
-        "with rain",
-        "rain falling",
-        "in rainy weather",
-        "in a storm",
-        "heavy rain",
-        "rainy",
-        "on a rainy day",
-        "under the rain",
-        "it rains over it",
-        "rain falls",
-    ),
-    "snow": (
-        "snowing",
-        "it is snowing",
-        "it snows",
-        "while it snows",
-        "in falling snow",
-        "snow falling",
-        "with snow falling",
-        "in a snowstorm",
-        "with snowflakes",
-        "snowfall",
-        "in snowy weather",
-        "in the snowfall",
-        "snow falls",
-        "under falling snow",
-        "on a snowy day",
-    ),
-}
-WEATHER_ADJECTIVES = {
-    "clear": ("clear", "cloudless", "sunny", "sunny"),
-    "cloudy": ("cloudy", "overcast"),
-    "rain": ("rainy", "stormy", "wet"),
-    "snow": ("snowing",),
-}
-GROUND_PHRASES = {
-    "grass": (
-        "on grass",
-        "on green grass",
-        "in a meadow",
-        "on a meadow",
-        "on a lawn",
-        "in a field",
-        "in a green field",
-        "on the grass",
-        "grass",
-        "green grass",
-        "a meadow",
-        "a green field",
-        "in a garden",
-        "in a park",
-        "on green ground",
-    ),
-    "sand": (
-        "in the desert",
-        "on the sand",
-        "on the beach",
-        "on a beach",
-        "in a desert",
-        "on sand",
-        "a desert",
-        "sand",
-        "a sandy beach",
-        "desert",
-        "beach",
-        "a beach",
-        "the desert",
-        "dunes",
-    ),
-    "snow": (
-        "on snow",
-        "on the snow",
-        "in a snowy field",
-        "on snowy ground",
-        "with snow on the ground",
-        "on snow-covered ground",
-        "snowy ground",
-        "in winter",
-        "a snowy field",
-        "in a snowy landscape",
-        "in the snow",
-        "in snow",
-        "covered in snow",
-        "snow on the ground",
-    ),
-    "sea": (
-        "on the sea",
-        "on the sea",
-        "on the ocean",
-        "on the water",
-        "on a lake",
-        "at sea",
-        "the sea",
-        "the ocean",
-        "a lake",
-        "sea",
-        "ocean",
-        "on the waves",
-        "in the sea",
-        "on a river",
-        "water",
-        "over the sea",
-        "over the ocean",
-    ),
-}
-GROUND_ADJECTIVES = {
-    "grass": ("green", "grassy", "meadow"),
-    "sand": ("desert", "beach", "sandy"),
-    "snow": ("snowy", "winter", "snowy"),
-    "sea": ("sea", "ocean", "lake"),
-}
-FORESTS = ("a forest", "the woods", "a small forest")
-BACKDROP_PHRASES = {
-    "hills": (
-        "hills",
-        "green hills",
-        "rolling hills",
-        "with hills",
-        "with hills behind",
-        "in front of hills",
-        "over green hills",
-        "among the hills",
-        "a hill",
-        "on a hill",
-        "over the hills",
-        "with hills in the background",
-    ),
-    "mountains": (
-        "mountains",
-        "mountains",
-        "snowy mountains",
-        "a mountain",
-        "with mountains",
-        "in front of mountains",
-        "with mountains behind",
-        "snow-capped mountains",
-        "in the mountains",
-        "with mountains in the background",
-        "with a mountain",
-        "on a mountain",
-        "over the mountains",
-        "over mountains",
-    ),
-}
-LANDSCAPES = ("landscape", "landscape", "scene", "scenery", "view", "countryside")
-OPENINGS = (
-    "a picture of",
-    "an image of",
-    "a drawing of",
-    "an illustration of",
-    "a painting of",
-    "draw",
-    "please draw",
-    "show me",
-    "make",
-    "generate",
-    "i want",
-    "i would like",
-    "can you draw",
-    "there is",
-    "a simple drawing of",
-    "a photo of",
-    "illustration:",
-    "a sketch of",
-    "paint",
-    "create",
-    "an icon of",
-    "a view of",
-)
-CLOSINGS = (
-    "please",
-    "in flat style",
-    "simple",
-    "minimal",
-    "vector art",
-    "flat design",
-    "cartoon style",
-    "clip art",
-    "high quality",
-    "very nice",
-    "for my website",
-)
-ADJECTIVES = ("nice", "beautiful", "simple", "cute", "pretty", "flat", "lovely", "perfect", "solid")

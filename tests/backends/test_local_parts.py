@@ -42,8 +42,10 @@ def test_what_is_not_needed_or_may_be_secret_stays_out_of_the_worker(name: str) 
         "HF_HOME",
         "HF_HUB_OFFLINE",
         "CUDA_VISIBLE_DEVICES",
-    ]
-    + ["OMP_NUM_THREADS", "PYTORCH_CUDA_ALLOC_CONF", "HTTPS_PROXY", "https_proxy"],
+        "OMP_NUM_THREADS",
+        "PYTORCH_CUDA_ALLOC_CONF",
+        "https_proxy",
+    ],
 )
 def test_what_a_worker_needs_is_passed_on(name: str) -> None:
     assert worker_environment({name: "x"})[name] == "x"

@@ -172,6 +172,7 @@ def film(path: Path) -> tuple[int, tuple[int, int], float, list[bytes], bool]:
         ({"resolution": "480p", "num_frames": 2}, 2, (856, 480), 2 / 24),
         ({"aspect_ratio": "9:16", "num_frames": 1}, 1, (720, 1280), 1 / 24),
         ({"num_frames": 1}, 1, (1280, 720), 1 / 24),
+        ({"width": 64, "height": 48}, 96, (64, 48), 4.0),
     ],
 )
 async def test_a_clip_has_the_size_and_duration_that_were_asked_for(

@@ -125,6 +125,13 @@ routes:
 
 
 @pytest.fixture
+def slow(card: Callable[..., Path]) -> tuple[str, ...]:
+    """A call that takes ten minutes and says so every 50 ms."""
+    card("slow", "{backend: rehearsal, spec: {seconds: 600, steps: 12000}}")
+    return ("slow", "prompt=a red boat", "seed=1")
+
+
+@pytest.fixture
 def card(place: Path) -> Callable[..., Path]:
     """Write a card into ./catalog, which the settings lay over the catalog that ships."""
 

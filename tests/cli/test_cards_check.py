@@ -30,15 +30,17 @@ def test_one_card_can_be_checked(cli, card: Callable[..., Path]):
 
 def test_an_example_that_its_own_model_would_refuse_is_an_error(cli, card: Callable[..., Path]):
     path = card()
-    path.write_text(path.read_text() + "examples:\n  - {title: Loud, arguments: {loud: 3}}\n")
+    path.write_text(
+        path.read_text() + "examples:\n  - {title: Loud, arguments: {prompt: x, loud: 3}}\n"
+    )
     ended = cli("catalog", "check", str(path))
     assert ended.code == 1
-    assert "my/model, example 'Loud': prompt: is required" in ended.err
+    assert "my/model, example 'Loud': loud: must be of type boolean" in ended.err
 
 
 def test_two_models_with_one_tool_name_are_an_error(cli, card: Callable[..., Path]):
     card("a/b")
-    card("a-b")
+    card("a_b")
     ended = cli("catalog", "check", "catalog")
     assert ended.code == 1
     assert "share the tool name a_b" in ended.err

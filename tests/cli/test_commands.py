@@ -78,12 +78,12 @@ def test_a_run_imports_no_server_of_the_web_and_no_bar():
     assert modules.isdisjoint({"uvicorn", "starlette", "rich", "torch", "numpy"})
 
 
-def test_a_reader_that_leaves_early_is_no_error(child):
+def test_a_reader_that_leaves_early_gets_no_words(child):
     ours, theirs = os.pipe()
     os.close(ours)
     ended = child("models", stdout=theirs)
     os.close(theirs)
-    assert ended.process.wait(timeout=60) == 0
+    assert ended.process.wait(timeout=60) == 1
     assert ended.process.stderr.read() == ""
 
 

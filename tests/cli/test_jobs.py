@@ -58,9 +58,8 @@ def test_a_job_that_is_not_there_ends_with_2(cli, command):
     assert "error: There is no job 'nothing'." in ended.err
 
 
-def test_a_job_that_runs_elsewhere_is_cancelled(cli, child, monkeypatch):
-    monkeypatch.setenv("MEDIA_MCP_REHEARSE_SECONDS", "600")
-    running = child("run", *SMALL, "--verbose")
+def test_a_job_that_runs_elsewhere_is_cancelled(cli, child, slow):
+    running = child("run", *slow, "--verbose")
     running.line_of_stderr("running")
     job_id = cli("jobs", "--json").json[0]["job_id"]
     ended = cli("cancel", job_id)
@@ -77,9 +76,8 @@ def test_a_job_that_is_over_stays_as_it_is(cli):
     assert f"error: Job {job_id} was over before: succeeded." in ended.err
 
 
-def test_looking_at_jobs_runs_none(cli, child, monkeypatch):
-    monkeypatch.setenv("MEDIA_MCP_REHEARSE_SECONDS", "600")
-    running = child("run", *SMALL, "--verbose")
+def test_looking_at_jobs_runs_none(cli, child, slow):
+    running = child("run", *slow, "--verbose")
     running.line_of_stderr("running")
     running.process.kill()
     running.process.wait()

@@ -13,6 +13,11 @@ from PIL import Image
 SMALL = ("prompt=a red boat", "width=64", "height=48", "seed=11")
 
 
+def size_of(path: str | Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
 def test_the_result_is_one_json_object_when_piped(cli):
     ended = cli("run", "rehearsal/image", *SMALL)
     assert (ended.code, ended.err) == (0, "")
@@ -20,7 +25,7 @@ def test_the_result_is_one_json_object_when_piped(cli):
     assert ended.json["seed"] == 11
     asset = ended.json["assets"][0]
     assert (asset["width"], asset["height"]) == (64, 48)
-    assert Image.open(asset["path"]).size == (64, 48)
+    assert size_of(asset["path"]) == (64, 48)
 
 
 def test_facts_for_agents_only_are_left_out(cli):
@@ -38,7 +43,7 @@ def test_outputs_are_copied_under_readable_names(cli, place: Path):
     path = Path(ended.json["assets"][0]["path"])
     assert path.parent == place / "pictures"
     assert path.name.startswith("rehearsal-image-a-red-boat") and path.suffix == ".png"
-    assert Image.open(path).size == (64, 48)
+    assert size_of(path) == (64, 48)
 
 
 def test_the_same_file_is_not_copied_twice_and_no_other_is_overwritten(cli, place: Path):
@@ -94,16 +99,14 @@ def test_a_job_that_fails_ends_with_1_and_its_words(cli, monkeypatch):
     assert "error: The device ran out of memory" in ended.err and "hint: " in ended.err
 
 
-def test_a_job_over_its_time_is_cancelled(cli, monkeypatch):
-    monkeypatch.setenv("MEDIA_MCP_REHEARSE_SECONDS", "600")
-    ended = cli("run", "rehearsal/image", *SMALL, "--timeout", "0.1")
+def test_a_job_over_its_time_is_cancelled(cli, slow):
+    ended = cli("run", *slow, "--timeout", "0.1")
     assert (ended.code, ended.json["state"]) == (1, "cancelled")
     assert f"error: Job {ended.json['job_id']} was cancelled: it took longer than" in ended.err
 
 
-def test_ctrl_c_cancels_the_job_and_says_so(cli, child, monkeypatch):
-    monkeypatch.setenv("MEDIA_MCP_REHEARSE_SECONDS", "600")
-    running = child("run", "rehearsal/image", *SMALL, "--verbose")
+def test_ctrl_c_cancels_the_job_and_says_so(cli, child, slow):
+    running = child("run", *slow, "--verbose")
     running.line_of_stderr("running")
     ended = running.end(signal.SIGINT)
     assert ended.code == 130
@@ -112,11 +115,10 @@ def test_ctrl_c_cancels_the_job_and_says_so(cli, child, monkeypatch):
     assert cli("jobs", job["job_id"], "--json").json["state"] == "cancelled"
 
 
-def test_a_call_that_is_under_way_is_joined_and_left_running(cli, child, monkeypatch):
-    monkeypatch.setenv("MEDIA_MCP_REHEARSE_SECONDS", "600")
-    first = child("run", "rehearsal/image", *SMALL, "--verbose")
+def test_a_call_that_is_under_way_is_joined_and_left_running(cli, child, slow):
+    first = child("run", *slow, "--verbose")
     first.line_of_stderr("running")
-    second = cli("run", "rehearsal/image", *SMALL, "--timeout", "0.2")
+    second = cli("run", *slow, "--timeout", "0.2")
     assert (second.code, second.json["joined"]) == (1, True)
     assert f"this is its job {second.json['job_id']}" in second.err
     assert "error: Stopped waiting: it took longer than --timeout." in second.err

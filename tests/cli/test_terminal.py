@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 from collections.abc import Callable
 
 import pytest
@@ -21,7 +22,7 @@ def shown(child: Callable[..., object], *words: str) -> tuple[int, str]:
     except OSError:  # how Linux says that the other side is closed
         pass
     os.close(ours)
-    return running.process.wait(timeout=30), seen.decode()
+    return running.process.wait(timeout=30), re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", seen.decode())
 
 
 def test_a_bar_while_it_runs_and_lines_after(child, monkeypatch: pytest.MonkeyPatch):

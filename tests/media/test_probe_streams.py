@@ -122,6 +122,22 @@ async def test_a_truncated_wav_is_refused(refusal: Refusal, write: Write, sound:
     assert await refusal(path) == ("The wav file cannot be read: its last 1,000 bytes are missing.")
 
 
+async def test_sound_of_an_absurd_rate_is_refused(
+    refusal: Refusal, write: Write, sound: Make
+) -> None:
+    data = bytearray(sound().read_bytes())
+    data[24:28] = (234_889_024).to_bytes(4, "little")
+    assert await refusal(write(sound(), bytes(data))) == (
+        "The sound has 234,889,024 Hz in 1 channels; at most 768,000 Hz in 64 are read."
+    )
+
+
+async def test_sound_that_nobody_can_decode_is_left_out(write: Write, clip: Make) -> None:
+    path = clip("x.mkv", sound=0.5)
+    facts = await probe(write(path, path.read_bytes().replace(b"A_AAC", b"A_ZZZ")))
+    assert (facts.kind, facts.channels) == (MediaKind.VIDEO, None)
+
+
 async def test_a_wav_that_miscounts_by_its_own_header_is_read(write: Write, sound: Make) -> None:
     data = bytearray(sound().read_bytes())
     data[4:8] = len(data).to_bytes(4, "little")

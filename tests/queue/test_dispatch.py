@@ -6,6 +6,8 @@ import pytest
 from media_mcp import errors
 from media_mcp.backends.base import Report
 from media_mcp.job import JobState, Result
+from media_mcp.queue.liveness import this_instance
+from media_mcp.queue.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
@@ -198,6 +200,41 @@ async def test_a_slow_backend_does_not_hold_up_another(house, tools, ann):
         await queue.submit(tools.call("2", of=tools.model("a", "slow")))
         submitted = await queue.submit(tools.call("3", of=tools.model("b", "fast")))
         assert (await queue.wait(submitted.job.id, ann, 10)).state is JobState.SUCCEEDED
+
+
+async def test_a_backend_that_cannot_say_what_is_warm_still_runs_its_jobs(
+    house, tools, ann, caplog
+):
+    backend = house.backend()
+
+    def broken():
+        raise RuntimeError("a bug of the backend's")
+
+    backend.warm = broken
+    async with house.queue(backend) as queue:
+        submitted = await queue.submit(tools.call())
+        assert (await queue.wait(submitted.job.id, ann, 10)).state is JobState.SUCCEEDED
+    assert "could not say what is warm" in caplog.text
+
+
+async def test_a_bug_in_a_look_at_the_store_does_not_end_the_looking(house, tools, ann, caplog):
+    class Broken(SqliteStore):
+        broken = True
+
+        async def changes(self):
+            if self.broken:
+                self.broken = False
+                raise RuntimeError("a bug of the store's")
+            return await super().changes()
+
+    gate = anyio.Event()
+    backend = house.backend(script=lambda run: tools.gone(gate))
+    store = Broken(house.folder / "jobs.sqlite", this_instance())
+    async with house.queue(backend, store=store) as one, house.queue() as two:
+        submitted = await one.submit(tools.call())
+        await backend.started()
+        assert (await two.cancel(submitted.job.id, ann)).state is JobState.CANCELLED
+    assert "A look at the store failed" in caplog.text
 
 
 async def test_leaving_hands_unfinished_jobs_back_for_the_next_start(house, tools, ann):

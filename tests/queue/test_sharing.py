@@ -165,6 +165,28 @@ async def test_a_job_whose_cancel_the_dead_process_did_not_live_to_see_is_cancel
     assert (job.state, job.message) == (JobState.CANCELLED, "too slow")
 
 
+async def test_a_start_removes_the_work_folders_of_attempts_that_are_over(house, tools, ann):
+    gate = anyio.Event()
+    backend = house.backend()
+    async with house.queue(backend) as one:
+        done = await one.submit(tools.call("done"))
+        await one.wait(done.job.id, ann, 10)
+        backend.script = lambda run: tools.gone(gate)
+        await one.submit(tools.call("running"))
+        running = None
+        while running is None or running.job_id == done.job.id:
+            running = await backend.started()
+        over = running.folder.with_name(f"{done.job.id}-1")
+        unknown = running.folder.with_name("somebody-elses")
+        for folder in (over, unknown):
+            folder.mkdir()
+        async with house.queue():
+            assert not over.exists()
+            assert unknown.exists()
+            assert running.folder.exists()
+        gate.set()
+
+
 async def test_after_a_suspend_the_others_may_beat_before_they_count_as_dead(
     house, tools, ann, wall
 ):

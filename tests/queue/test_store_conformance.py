@@ -133,6 +133,15 @@ async def test_a_whole_life_is_read_as_it_was_written(shelf, store):
     assert [e.seq for e in await store.events(job.id, after=4)] == [5, 6]
 
 
+async def test_a_remote_id_can_be_replaced_and_forgotten(shelf, store):
+    claim = await shelf.claimed(store)
+    known = [
+        (await store.report(claim, [Report("remote", message=message)])).remote_id
+        for message in ("r1", "r2", "")
+    ]
+    assert known == ["r1", "r2", None]
+
+
 async def test_a_failure_is_read_as_it_was_written(shelf, store):
     claim = await shelf.claimed(store)
     failure = Failure("bug", "It broke.", "Mend it.")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Opened
 
 from media_mcp.backends.base import Backend
 from media_mcp.server.app import App, open_app
 from media_mcp.server.mcp import McpServer, surface_of
 from media_mcp.settings import Settings, load_settings
+from support import Opened
 
 ERAS = ["legacy", "2026-07-28"]
 

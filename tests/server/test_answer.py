@@ -51,7 +51,9 @@ def worst_case() -> Job:
 @pytest.mark.parametrize("assets", [0, 1, 4, 40])
 def test_an_answer_fits_300_tokens_in_every_state(state: JobState, assets: int) -> None:
     made = tuple(asset(n) for n in range(assets))
-    facts = answer.job_facts(job(state, assets=made, message="x" * 4000, facts={"text": "t" * 9999}))
+    facts = answer.job_facts(
+        job(state, assets=made, message="x" * 4000, facts={"text": "t" * 9999})
+    )
     assert answer.tokens(facts) <= answer.MAX_TOKENS
     Draft202012Validator(answer.OUTPUT_SCHEMA).validate(facts)
 

@@ -8,12 +8,12 @@ import mcp_types as t
 import pytest
 from mcp import Client
 from PIL import Image
-from support import Opened
 
 from media_mcp.backends.base import Backend
 from media_mcp.backends.rehearsal import Rehearsal
 from media_mcp.catalog.model import Model
 from media_mcp.job import JSON, Caller, Quote, Route
+from support import Opened
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +72,10 @@ async def test_a_job_that_the_user_declines_is_not_run(opened: Opened, era: str,
 async def test_a_client_that_cannot_ask_is_refused_with_what_to_do(
     opened: Opened, era: str
 ) -> None:
-    async with opened(backends=paid(), confirm_above=1.0) as (_, server), Client(server.sdk, mode=era) as client:
+    async with (
+        opened(backends=paid(), confirm_above=1.0) as (_, server),
+        Client(server.sdk, mode=era) as client,
+    ):
         result = await client.call_tool("test_dear", {"prompt": "x"})
         assert "cannot ask its user" in result.structured_content["error"]["message"]
         assert "confirm_above" in result.structured_content["next"]

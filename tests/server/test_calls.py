@@ -1,18 +1,21 @@
 """Tool calls, as clients of both eras make them."""
 
+import base64
 from typing import Any
 
 import anyio
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from support import Opened
 
 from media_mcp.job import Caller, JobState
 from media_mcp.server import answer
-
+from support import Opened
 
 pytestmark = pytest.mark.anyio
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> Any:
@@ -65,6 +68,15 @@ async def test_one_models_output_is_the_next_ones_input(opened: Opened) -> None:
         assert job.parents == (uri,)
 
 
+async def test_an_asset_that_no_job_of_the_caller_knows_is_not_there(opened: Opened) -> None:
+    async with opened() as (app, server), Client(server.sdk) as client:
+        foreign = await app.media.put_bytes(PNG, role="image", name="secret", provenance={})
+        arguments = {"prompt": "x", "image_url": foreign.uri}
+        result = await client.call_tool("rehearsal_edit", arguments)
+        assert result.is_error
+        assert "image_url: There is no asset" in result.structured_content["error"]["message"]
+
+
 async def test_progress_reaches_the_client_and_only_grows(opened: Opened, era: str) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
 
@@ -105,7 +117,6 @@ async def test_an_answered_call_made_again_is_a_new_job(opened: Opened) -> None:
         first = await call(client, "rehearsal_image", prompt="x")
         second = await call(client, "rehearsal_image", prompt="x")
         assert first["job_id"] != second["job_id"]
-
 
 
 async def test_a_client_that_gives_up_stops_the_job(opened: Opened, era: str) -> None:

@@ -9,13 +9,13 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
-from support import Opened
 
 from media_mcp import __version__
 from media_mcp.errors import BadSettings, PortTaken, Refused
 from media_mcp.job import Caller, JobState
 from media_mcp.server.app import App
 from media_mcp.server.http import http_app, listen, parse_address, web_server
+from support import Opened
 
 pytestmark = pytest.mark.anyio
 

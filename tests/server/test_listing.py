@@ -11,7 +11,6 @@ import mcp_types as t
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from support import Opened
 
 from media_mcp.catalog.catalog import Catalog
 from media_mcp.catalog.model import TOOL_NAME
@@ -21,6 +20,7 @@ from media_mcp.server.general_tools import TOOLS
 from media_mcp.server.mcp import INSTRUCTIONS, McpServer, surface_of
 from media_mcp.server.tooldefs import model_tool
 from media_mcp.settings import Settings, load_settings
+from support import Opened
 
 GOLDEN = Path(__file__).parent / "golden"
 DEFINITION_TOKENS = 500
@@ -129,9 +129,7 @@ async def test_lists_carry_cache_hints_in_the_newer_era(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_the_server_says_who_it_is_and_how_to_work_with_it(
-    opened: Opened, mode: str
-) -> None:
+async def test_the_server_says_who_it_is_and_how_to_work_with_it(opened: Opened, mode: str) -> None:
     async with opened() as (_, server), Client(server.sdk, mode=mode) as client:
         assert client.instructions == INSTRUCTIONS
         assert client.server_info is not None

@@ -9,6 +9,7 @@ import mcp_types as t
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+
 from support import Opened
 
 pytestmark = pytest.mark.anyio

@@ -50,6 +50,7 @@ def work_of(tmp_path: Path, residency: Residency) -> Callable[..., Work]:
         told: Told | None = None,
         seed: int = 7,
         held: Residency | None = None,
+        inputs: dict[str, str] | None = None,
         **arguments: Any,
     ) -> Work:
         told = told or Told()
@@ -63,6 +64,7 @@ def work_of(tmp_path: Path, residency: Residency) -> Callable[..., Work]:
             seed=seed,
             folder=str(tmp_path),
             roles=("images",),
+            inputs=inputs or {},
         )
         device = Device("cpu", 2 * 10**9)
         return Work(run, device, held or residency, told.step, told.check, told.lines.append)

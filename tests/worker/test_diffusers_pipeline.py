@@ -181,6 +181,19 @@ def test_code_that_comes_with_weights_is_never_run(
     assert not (tmp_path / "ran").exists()
 
 
+def test_warm_weights_are_not_looked_for_again(
+    work_of: Callable[..., Work], tiny_flux: Path, tmp_path: Path, flux: dict[str, Any]
+) -> None:
+    folder = tmp_path / "soon-gone"
+    shutil.copytree(tiny_flux, folder)
+    spec = flux | {"weights": str(folder)}
+    size = {"width": 64, "height": 64, "steps": 1, "prompt": "a"}
+    first = pictures(work := work_of(spec, **size), pipeline.run(work))
+    shutil.rmtree(folder)
+
+    assert pictures(work, pipeline.run(work_of(spec, **size))) == first
+
+
 def test_hub_weights_that_are_not_here_are_named_with_the_command(
     work_of: Callable[..., Work], told: Any, flux: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -191,6 +204,28 @@ def test_hub_weights_that_are_not_here_are_named_with_the_command(
 
     assert caught.value.hint.endswith("run: hf download nobody/nothing-of-the-kind")
     assert "Looking for nobody/nothing-of-the-kind" in told.lines[0]
+
+
+def test_pictures_among_the_arguments_are_opened(
+    work_of: Callable[..., Work], tiny_flux: Path, tmp_path: Path, flux: dict[str, Any]
+) -> None:
+    folder, photo, uri = tmp_path / "img2img", tmp_path / "photo.png", "media://photo.png"
+    shutil.copytree(tiny_flux, folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(
+        json.dumps(index | {"_class_name": "FluxImg2ImgPipeline"})
+    )
+    spec = flux | {"weights": str(folder), "map": {"image_url": "image"}}
+    size = {"width": 64, "height": 64, "num_inference_steps": 4, "strength": 0.5}
+    drawn = []
+    for colour in ("red", "blue"):
+        Image.new("RGBA", (64, 64), colour).save(photo)
+        work = work_of(
+            spec, inputs={uri: str(photo)}, prompt="a", image_url=uri, tags=[uri], **size
+        )
+        drawn += pictures(work, pipeline.run(work))
+
+    assert drawn[0] != drawn[1]
 
 
 def test_a_pipeline_that_returns_no_picture_is_a_bad_output(

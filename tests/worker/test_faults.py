@@ -16,7 +16,7 @@ from media_mcp.errors import (
 from media_mcp.worker.device import Device
 from media_mcp.worker.pipelines import find_pipeline
 from media_mcp.worker.pipelines.faults import readable_faults
-from media_mcp.worker.residency import Residency
+from media_mcp.worker.residency import Plan, Residency
 from media_mcp.worker.work import Cancelled
 
 WEIGHTS = "org/model"
@@ -40,7 +40,7 @@ def named(name: str, base: type[Exception] = Exception) -> Exception:
     ("error", "package"),
     [
         (ModuleNotFoundError("No module named 'torchsde'", name="torchsde"), "torchsde"),
-        (ImportError("sentencepiece is required"), "sentencepiece is required"),
+        (ImportError("X requires the sentencepiece library but it was"), "sentencepiece"),
         (ModuleNotFoundError("No module", name="diffusers.pipelines.flux"), "diffusers"),
         (NameError("name 'ftfy' is not defined"), "ftfy"),
     ],
@@ -101,7 +101,7 @@ def test_a_full_disk_is_no_fault_of_the_weights() -> None:
 def test_a_full_device_is_told_in_numbers_and_emptied(error: Exception) -> None:
     residency = Residency(10**11, lambda: None)
     for model in ("a", "b"):
-        with residency.hold(model, 4 * 10**9, object, model=model):
+        with residency.hold(model, lambda: Plan(4 * 10**9, object), model=model):
             pass
 
     told = met(error, residency)
@@ -126,6 +126,7 @@ def test_a_full_device_is_told_in_numbers_and_emptied(error: Exception) -> None:
         RuntimeError("shape mismatch"),
         PermissionError(errno.EACCES, "denied"),
         NameError("odd"),
+        ImportError("libcudart.so.12: cannot open shared object file"),
     ],
 )
 def test_what_we_cannot_explain_passes_as_it_is(error: Exception) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from media_mcp.errors import OutOfMemory
-from media_mcp.worker.residency import Residency, gigabytes
+from media_mcp.worker.residency import Plan, Residency, gigabytes
 
 
 class Shelf:
@@ -20,7 +20,8 @@ class Shelf:
         self.releases += 1
 
     def use(self, key: str, size: int = 40) -> float:
-        with self.residency.hold(key, size, lambda: self.load(key), model=f"m-{key}") as held:
+        plan = Plan(size, lambda: self.load(key))
+        with self.residency.hold(key, lambda: plan, model=f"m-{key}") as held:
             assert held.value == key.upper()
             return held.load_seconds
 
@@ -74,7 +75,7 @@ def test_what_can_never_fit_is_refused_with_both_numbers_and_nothing_is_evicted(
 def test_two_models_may_share_one_pipeline() -> None:
     shelf = Shelf()
     for model in ("t2i", "i2i"):
-        with shelf.residency.hold("a", 40, lambda: shelf.load("a"), model=model):
+        with shelf.residency.hold("a", lambda: Plan(40, lambda: shelf.load("a")), model=model):
             pass
 
     assert shelf.loads == ["a"]
@@ -85,7 +86,7 @@ def test_a_load_that_fails_leaves_nothing_behind() -> None:
     shelf = Shelf()
     with (
         pytest.raises(ZeroDivisionError),
-        shelf.residency.hold("a", 40, lambda: 1 / 0, model="m-a"),
+        shelf.residency.hold("a", lambda: Plan(40, lambda: 1 / 0), model="m-a"),
     ):
         pass
 

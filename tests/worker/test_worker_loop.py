@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from media_mcp.errors import BackendFailed, NotConfigured
 from media_mcp.worker import protocol
 from media_mcp.worker.loop import Worker
 from media_mcp.worker.protocol import Beat, Cancel, Done, Failed, Hello, Lines, Log, Made, Progress
+from media_mcp.worker.residency import Plan
 from media_mcp.worker.work import Pipeline, Product, Work
 
 GATES: dict[str, threading.Event] = {}
@@ -67,6 +69,13 @@ def steps(work: Work) -> Product:
     return Product((Made("a.png", work.role, "image/png"),), {"seed": work.run.seed})
 
 
+def endless(work: Work) -> Product:
+    """Takes steps until it is cancelled."""
+    for n in itertools.count(1):
+        work.step(n, 10**9)
+    raise AssertionError
+
+
 def fail(work: Work) -> Product:
     raise {
         "ours": NotConfigured("There are no weights.", "Fetch them."),
@@ -81,12 +90,18 @@ def nonsense(work: Work) -> Product:
 
 
 def load(work: Work) -> Product:
-    with work.residency.hold("weights", 10, lambda: "pipe", model=work.run.model):
+    with work.residency.hold("weights", lambda: Plan(10, str), model=work.run.model):
         work.log(f"Loaded into {work.folder}.")
     return Product((), {})
 
 
-PIPELINES: dict[str, Pipeline] = {"steps": steps, "fail": fail, "nonsense": nonsense, "load": load}
+PIPELINES: dict[str, Pipeline] = {
+    "steps": steps,
+    "endless": endless,
+    "fail": fail,
+    "nonsense": nonsense,
+    "load": load,
+}
 
 
 @contextmanager
@@ -146,36 +161,33 @@ def test_it_reports_each_step_and_the_result() -> None:
 
 
 def test_a_cancellation_arrives_in_mid_step() -> None:
+    gate_of("b").set()
     with serving() as server:
-        server.send(run("b"))
+        server.send(run("endless", "endless"), run("b"))
         server.until(Progress)
-        server.send(Cancel("b"), run("c"))
-        gate_of("b").set()
-        said = server.until(Failed)
-        gate_of("c").set()
-        assert server.until(Done)[-1].job_id == "c"
+        server.send(Cancel("endless"))
+        failed = server.until(Failed)[-1]
+        assert server.until(Done)[-1].job_id == "b"
 
-    assert said[-1].code == "cancelled"
-    assert max(m.step for m in said if isinstance(m, Progress)) < 4
+    assert (failed.job_id, failed.code) == ("endless", "cancelled")
 
 
 def test_a_job_cancelled_before_its_turn_never_starts() -> None:
     with serving() as server:
-        server.send(run("d"), run("e"), Cancel("e"), Cancel("nobody"))
-        gate_of("d").set()
-        server.until(Done)
+        server.send(run("first", "endless"), run("next", "endless"), Cancel("nobody"))
+        server.send(Cancel("next"), Cancel("first"))
+        assert server.until(Failed)[-1].job_id == "first"
         said = server.until(Failed)
 
-    assert (said[-1].job_id, said[-1].code) == ("e", "cancelled")
+    assert (said[-1].job_id, said[-1].code) == ("next", "cancelled")
     assert not [m for m in said if isinstance(m, Progress)]
 
 
 def test_a_shutdown_stops_the_job_that_runs() -> None:
     with serving() as server:
-        server.send(run("f"))
+        server.send(run("endless", "endless"))
         server.until(Progress)
         server.send(protocol.Shutdown())
-        gate_of("f").set()
         assert server.until(Failed)[-1].code == "cancelled"
 
 

@@ -71,9 +71,6 @@ def reported(argv: Sequence[str] | None) -> int:
         return code_of(error)
     except TyperException as error:
         return _misused(error)
-    except KeyboardInterrupt:
-        complain("Interrupted.")
-        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return _nobody_reads()
 
@@ -89,4 +86,4 @@ def _misused(error: Exception) -> int:
 def _nobody_reads() -> int:
     """Standard output is closed (`media-mcp models | head`): end without more words."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.OK
+    return ExitCode.FAILED

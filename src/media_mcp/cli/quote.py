@@ -12,7 +12,7 @@ from media_mcp.cli.outcome import ExitCode
 from media_mcp.cli.rooms import reading, run_async
 from media_mcp.cli.text import say_json, table
 from media_mcp.cli.values import arguments_of
-from media_mcp.job import JSON, Quote
+from media_mcp.job import JSON, Caller, Quote
 from media_mcp.media import Inputs, MediaStore
 from media_mcp.queue import policy
 from media_mcp.server.intake import Intake, Order
@@ -51,7 +51,9 @@ async def _order(settings: Settings, catalog: Catalog, name: str, pairs: Sequenc
         allow_private=settings.allow_private_urls,
     )
     async with reading(settings, catalog) as queue:
-        return await Intake(catalog, inputs, queue).prepare(model, arguments_of(model, pairs))
+        return await Intake(catalog, inputs, queue).prepare(
+            model, arguments_of(model, pairs), Caller()
+        )
 
 
 def _row(one: Quote) -> dict[str, JSON]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from media_mcp.cli.outcome import settled
+from media_mcp.cli.outcome import complain, settled
 
 if TYPE_CHECKING:
     from media_mcp.catalog.catalog import Catalog
@@ -25,6 +25,9 @@ def run_async(main: Callable[[], Awaitable[T]]) -> T:
         return anyio.run(main)
     except BaseExceptionGroup as group:
         raise _first(group) from None
+    except KeyboardInterrupt:
+        complain("Interrupted.")
+        raise
 
 
 def _first(error: BaseException) -> BaseException:

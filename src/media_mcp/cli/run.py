@@ -58,7 +58,7 @@ async def _run(settings: Settings, wish: Wish) -> int:
 
 async def _submit(app: App, wish: Wish) -> Submitted:
     model = app.catalog.get(wish.model)
-    order = await app.intake.prepare(model, arguments_of(model, wish.pairs))
+    order = await app.intake.prepare(model, arguments_of(model, wish.pairs), Caller())
     submitted = await app.intake.submit(
         order, Caller(), "cli", fresh=wish.fresh, backend=wish.backend
     )

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 from ..job import MediaKind
 from .containers import doctype, missing_bytes
 from .facts import (
+    MAX_CHANNELS,
     MAX_PACKETS,
+    MAX_RATE,
     MAX_SECONDS,
     MAX_STREAMS,
     PATIENCE,
@@ -93,9 +95,14 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first stream of sound that can be decoded."""
-    streams = (s for s in container.streams.audio if s.codec_context is not None)
-    return next(streams, None)
+    """Return the first stream of sound that can be decoded. Raises `BadMedia`."""
+    for stream in container.streams.audio:
+        if stream.codec_context is not None:
+            if stream.rate > MAX_RATE or stream.channels > MAX_CHANNELS:
+                given = f"{stream.rate:,} Hz in {stream.channels} channels"
+                raise too_much("sound", given, f"{MAX_RATE:,} Hz in {MAX_CHANNELS}")
+            return stream
+    return None
 
 
 def probe_streams(path: Path, name: str) -> Facts:

@@ -67,7 +67,7 @@ class Lane:
         while True:
             await self._slots.acquire()
             claim = await self._next()
-            if claim.job.model not in self.backend.warm():
+            if claim.job.model not in self._warm():
                 self._last_load = self._clock()
             attempt = Attempt(claim, self.backend, self._rooms)
             self.running[attempt.claim.job.id] = attempt
@@ -94,10 +94,17 @@ class Lane:
         may_load = now - self._last_load >= OVERDUE_SECONDS
         overdue = now - OVERDUE_SECONDS if may_load else 0.0
         try:
-            return await self._rooms.store.claim(self.backend.name, self.backend.warm(), overdue)
+            return await self._rooms.store.claim(self.backend.name, self._warm(), overdue)
         except StorageFailed as error:
             log.warning("No job could be taken for %s: %s", self.backend.name, error)
             return None
+
+    def _warm(self) -> frozenset[str]:
+        try:
+            return self.backend.warm()
+        except Exception:  # a backend's bug costs the order of its jobs, not the server
+            log.exception("The backend %s could not say what is warm", self.backend.name)
+            return frozenset()
 
     async def _attend(self, attempt: Attempt) -> None:
         job_id = attempt.claim.job.id

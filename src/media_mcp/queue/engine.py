@@ -16,7 +16,6 @@ from ..backends.base import Backend
 from ..catalog.model import Model
 from ..errors import NotConfigured, NotFound, StorageFailed
 from ..job import Arguments, Asset, Caller, Event, Job, JobState, Quote
-from ..settings import Settings
 from . import policy
 from .attempt import Rooms
 from .dispatcher import Dispatcher
@@ -29,6 +28,7 @@ from .watch import Watch
 
 if TYPE_CHECKING:
     from ..media import MediaStore
+    from ..settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class Queue:
             await self._store.open()
             stack.push_async_callback(shielded, self._store.aclose)
             await self._watch.recover()
+            await self._watch.tidy()
             stack.push_async_callback(shielded, self._leave)
             group = await stack.enter_async_context(anyio.create_task_group())
             self._dispatcher.start(group)

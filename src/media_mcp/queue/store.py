@@ -144,7 +144,8 @@ class Store(Protocol):
     async def claim(self, backend: str, warm: frozenset[str], overdue: float) -> Claim | None:
         """Take the next job of `backend`: by priority, then made before `overdue`, warm, oldest."""
 
-    async def report(self, claim: Claim, reports: Sequence[Report]) -> Job: ...
+    async def report(self, claim: Claim, reports: Sequence[Report]) -> Job:
+        """Write reports to the row and its events; an empty `remote` one forgets the remote id."""
 
     async def end(self, claim: Claim, ending: Ending) -> Job: ...
 

@@ -11,6 +11,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from ..errors import StorageFailed
+from ..job import JobState
 from .attempt import remove_folder, work_folder
 from .dispatcher import Dispatcher
 from .liveness import BEAT_SECONDS, STALE_SECONDS, dead
@@ -70,6 +71,8 @@ class Watch:
             await step()
         except StorageFailed as error:
             log.warning("The store could not be looked at: %s", error)
+        except Exception:  # a bug in one look must not end all of them
+            log.exception("A look at the store failed")
 
     async def beat(self) -> None:
         """Say that this server lives, take over from dead ones, and offer what is queued."""
@@ -90,6 +93,14 @@ class Watch:
             self._news.publish(job, state=True)
             await to_thread.run_sync(remove_folder, work_folder(self._work_dir, job))
 
+    async def tidy(self) -> None:
+        """Remove the work folders that a killed server left: those of attempts not running now."""
+        for folder in await to_thread.run_sync(subfolders, self._work_dir):
+            job_id, _, attempt = folder.name.rpartition("-")
+            job = await self._store.get(job_id)
+            if job and (job.state is not JobState.RUNNING or str(job.attempt) != attempt):
+                await to_thread.run_sync(remove_folder, folder)
+
     async def _look(self) -> None:
         for change in await self._store.changes():
             self._take_in(change)
@@ -100,3 +111,7 @@ class Watch:
         if change.cancel is not None:
             self._dispatcher.stop(change.job.id, change.cancel)
         self._dispatcher.ring(change.job.route.backend)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    return [each for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []

@@ -76,7 +76,7 @@ class Desk:
         given = call.arguments.get("arguments", {})
         try:
             roots = await client_roots(call.ctx, call.params, given)
-            order = await self._intake.prepare(model, given, roots)
+            order = await self._intake.prepare(model, given, caller_of(call.ctx), roots)
         except InvalidArguments as error:
             return answer.with_schema(error, tool_schema(model))
         quotes = [_quote(quote) for quote in await self._intake.quotes(order)]

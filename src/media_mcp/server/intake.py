@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from media_mcp.catalog.catalog import Catalog
 from media_mcp.catalog.model import Model
 from media_mcp.catalog.schema import media_inputs
 from media_mcp.catalog.validate import complete
-from media_mcp.errors import BadMedia, MediaError, Problem
+from media_mcp.errors import BadMedia, NotFound
 from media_mcp.job import JSON, Asset, Caller, MediaKind, Quote
 from media_mcp.media import Inputs
 from media_mcp.queue import Queue, Submission, Submitted
@@ -34,15 +34,19 @@ class Intake:
         self._queue = queue
 
     async def prepare(
-        self, model: Model, arguments: Mapping[str, JSON], roots: Sequence[Path] = ()
+        self,
+        model: Model,
+        arguments: Mapping[str, JSON],
+        caller: Caller,
+        roots: Sequence[Path] = (),
     ) -> Order:
-        """Check a call. Raises `InvalidArguments` or `BadMedia`, before anything is written."""
+        """Check a call. Raises `InvalidArguments` or `BadMedia`, before any job is written."""
         checked = complete(model, arguments)
-        inputs: dict[str, Asset] = {}
+        fetch = _Fetch(self._inputs, self._queue, caller, roots)
         for name, kind in media_inputs(model).items():
             if name in checked:
-                checked[name] = await self._resolve(name, checked[name], kind, roots, inputs)
-        return Order(model, checked, inputs)
+                checked[name] = await fetch.argument(name, checked[name], kind)
+        return Order(model, checked, fetch.inputs)
 
     async def quotes(self, order: Order) -> tuple[Quote, ...]:
         """Return what the order would cost and take on each route."""
@@ -64,26 +68,30 @@ class Intake:
         )
         return await self._queue.submit(submission)
 
-    async def _resolve(
-        self,
-        name: str,
-        value: JSON,
-        kind: MediaKind,
-        roots: Sequence[Path],
-        inputs: dict[str, Asset],
-    ) -> JSON:
+
+@dataclass(slots=True)
+class _Fetch:
+    """Gathers the media that one call names."""
+
+    source: Inputs
+    queue: Queue
+    caller: Caller
+    roots: Sequence[Path]
+    inputs: dict[str, Asset] = field(default_factory=dict)
+
+    async def argument(self, name: str, value: JSON, kind: MediaKind) -> JSON:
+        """Return the URI of each asset that an argument names, in the argument's own shape."""
         if isinstance(value, list):
-            return [await self._resolve(name, item, kind, roots, inputs) for item in value]
+            return [await self.argument(f"{name}[{i}]", v, kind) for i, v in enumerate(value)]
         try:
-            asset = await self._inputs.resolve(value, kind=kind, roots=roots)
-        except MediaError as error:
-            raise _about(name, error) from None
-        inputs[asset.uri] = replace(asset, role=name)
+            await self._check_owner(value)
+            asset = await self.source.resolve(value, kind=kind, roots=self.roots)
+        except (BadMedia, NotFound) as error:
+            raise BadMedia(f"{name}: {error.message}", error.hint) from None
+        self.inputs[asset.uri] = replace(asset, role=name.partition("[")[0])
         return asset.uri
 
-
-def _about(name: str, error: MediaError) -> MediaError:
-    """Put the argument's name in front, so that the caller knows which of several it was."""
-    problem = Problem(name, error.message)
-    kind = type(error) if isinstance(error, BadMedia) else BadMedia
-    return kind(f"{problem.field}: {problem.message}", error.hint)
+    async def _check_owner(self, value: str) -> None:
+        """An asset of somebody else is not there, in the same words as one that never was."""
+        if value.startswith("media://") and not await self.queue.owns(self.caller, value):
+            raise NotFound(f"There is no asset {value[:100]}.", "list_assets shows what there is.")

@@ -59,11 +59,10 @@ class Runs:
     ) -> HandlerResult:
         """Run a model. Raises `MediaError`s of the call; a job's own failure is in the answer."""
         roots = await client_roots(ctx, params, arguments)
-        order = await self._intake.prepare(model, arguments, roots)
+        caller = caller_of(ctx)
+        order = await self._intake.prepare(model, arguments, caller, roots)
         await self._consent(ctx, params, order)
-        submitted = await self._intake.submit(
-            order, caller_of(ctx), "mcp", fresh=fresh, backend=backend
-        )
+        submitted = await self._intake.submit(order, caller, "mcp", fresh=fresh, backend=backend)
         if negotiated(ctx):
             return created(JobTasks.view(submitted.job))
         job = await self.wait(ctx, submitted.job, self._settings.wait, owner=True)

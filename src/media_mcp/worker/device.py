@@ -52,7 +52,7 @@ def _present() -> list[str]:
     """Return the devices torch can use, the best first."""
     try:
         import torch
-    except ImportError:
+    except (ImportError, OSError):  # absent, or its libraries are
         return ["cpu"]
     cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []

@@ -25,6 +25,14 @@ class Resident:
     lock: Lock = field(default_factory=Lock)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to load a pipeline: the estimate of its bytes, made first, and what does it."""
+
+    size: int
+    load: Callable[[], Any]
+
+
 class Residency:
     """Loads lazily, keeps what fits `budget` bytes, evicts the least recently used.
 
@@ -44,39 +52,37 @@ class Residency:
         return sum(resident.size for resident in self._held.values())
 
     @contextmanager
-    def hold(
-        self, key: str, size: int, load: Callable[[], Any], *, model: str
-    ) -> Iterator[Resident]:
+    def hold(self, key: str, prepare: Callable[[], Plan], *, model: str) -> Iterator[Resident]:
         """Give the pipeline called `key` for the time of one job, loading it if need be.
 
-        `size` is the estimate of its bytes. Raises `OutOfMemory` when it can never fit.
+        `prepare` is called only then. Raises `OutOfMemory` for what can never fit.
         """
         with self._lock:
-            resident = self._fetch(key, size, load)
+            resident = self._fetch(key, prepare)
             resident.models.add(model)
             self._tell()
         with resident.lock:
             yield resident
 
-    def _fetch(self, key: str, size: int, load: Callable[[], Any]) -> Resident:
+    def _fetch(self, key: str, prepare: Callable[[], Plan]) -> Resident:
         resident = self._held.get(key)
         if resident is None:
-            return self._load(key, size, load)
+            return self._load(key, prepare())
         self._held.move_to_end(key)
         resident.load_seconds = 0.0
         return resident
 
-    def _load(self, key: str, size: int, load: Callable[[], Any]) -> Resident:
-        if size > self.budget:
+    def _load(self, key: str, plan: Plan) -> Resident:
+        if plan.size > self.budget:
             raise OutOfMemory(
-                f"{key} needs {gigabytes(size)} for its weights; "
+                f"{key} needs {gigabytes(plan.size)} for its weights; "
                 f"this device gives them {gigabytes(self.budget)}.",
                 "Use a smaller model, a smaller dtype or a device with more memory.",
             )
-        self._make_room(size)
+        self._make_room(plan.size)
         started = perf_counter()
-        value = load()
-        resident = Resident(value, size, perf_counter() - started)
+        value = plan.load()
+        resident = Resident(value, plan.size, perf_counter() - started)
         self._held[key] = resident
         return resident
 

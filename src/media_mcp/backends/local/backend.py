@@ -170,14 +170,13 @@ class Local:
 
     def _let_go_later(self) -> None:
         if self._idle_seconds and self._worker is not None:
-            self._letting_go = asyncio.create_task(self._let_go(self._worker))
+            self._letting_go = asyncio.create_task(self._let_go())
 
-    async def _let_go(self, worker: WorkerProcess) -> None:
+    async def _let_go(self) -> None:
         await asyncio.sleep(self._idle_seconds)
         async with self._turn:
             self._letting_go = None
-            if self._worker is worker:
-                await self.aclose()
+            await self.aclose()
 
     def _stay(self) -> None:
         if self._letting_go is not None:

@@ -101,8 +101,6 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """From now on keep messages for `receive`; what came before is of no interest."""
         self._inbox = asyncio.Queue()
         self._listening = True
-        if self._ended.is_set():
-            self._inbox.put_nowait(None)
 
     def ignore(self) -> None:
         """Keep messages no longer; beats are still noted."""

@@ -133,7 +133,8 @@ def _write_reports(pen: Pen, held: Claim, reports: Sequence[Report]) -> sqlite3.
         pen,
         held,
         "step = coalesce(:step, step), total = coalesce(:total, total), "
-        "message = coalesce(:message, message), remote_id = coalesce(:remote, remote_id)",
+        "message = coalesce(:message, message), "
+        "remote_id = nullif(coalesce(:remote, remote_id), '')",
         step=progress.step if progress else None,
         total=progress.total if progress else None,
         message=None if said is None else text(said),

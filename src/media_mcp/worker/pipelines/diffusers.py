@@ -18,7 +18,7 @@ from typing import Any
 from ...errors import BadCard, BadOutput
 from ..device import peak_bytes
 from ..protocol import Made
-from ..residency import Resident
+from ..residency import Plan, Resident
 from ..weights import estimate, local_folder
 from ..work import Product, Work
 from .faults import readable_faults
@@ -31,19 +31,19 @@ OURS = frozenset({"generator", "output_type", "return_dict", "callback_on_step_e
 
 def run(work: Work) -> Product:
     """Draw `num_images` pictures (one unless said) with seeds seed, seed + 1 and so on."""
-    spec = work.run.spec
-    weights = str(spec.get("weights", ""))
+    weights = str(work.run.spec.get("weights", ""))
     with readable_faults(weights, work.device, work.residency):
-        folder = find_weights(work, weights)
-        dtype = dtype_name(spec, work.device.kind)
-        size = estimate(folder, DTYPES[dtype])
+        dtype = dtype_name(work.run.spec, work.device.kind)
+        name = resident_name(work.run.spec, dtype)
         with work.residency.hold(
-            resident_name(spec, dtype),
-            size,
-            lambda: load(work, folder, dtype),
-            model=work.run.model,
+            name, lambda: _plan_load(work, weights, dtype), model=work.run.model
         ) as resident:
             return _draw_all(work, resident, dtype)
+
+
+def _plan_load(work: Work, weights: str, dtype: str) -> Plan:
+    folder = find_weights(work, weights)
+    return Plan(estimate(folder, DTYPES[dtype]), lambda: load(work, folder, dtype))
 
 
 def resident_name(spec: Mapping[str, Any], dtype: str) -> str:
@@ -144,7 +144,7 @@ def plan_call(pipe: Any, spec: Mapping[str, Any], arguments: Mapping[str, Any]) 
 
 def _draw_all(work: Work, resident: Resident, dtype: str) -> Product:
     arguments, pipe = work.run.arguments, resident.value
-    call = plan_call(pipe, work.run.spec, arguments)
+    call = plan_call(pipe, work.run.spec, _opened(work, arguments))
     if call.ignored:
         work.log(f"Ignored, as {type(pipe).__name__} has no use for it: {', '.join(call.ignored)}.")
     count = int(arguments.get(COUNT) or 1)
@@ -157,6 +157,23 @@ def _draw_all(work: Work, resident: Resident, dtype: str) -> Product:
         "run_seconds": round(seconds, 3),
     }
     return Product(tuple(made), facts | ({"ignored": list(call.ignored)} if call.ignored else {}))
+
+
+def _opened(work: Work, value: Any) -> Any:
+    """Return arguments with the pictures in the place of the URIs that stand for them."""
+    if isinstance(value, Mapping):
+        return {key: _opened(work, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_opened(work, item) for item in value]
+    path = work.run.inputs.get(value) if isinstance(value, str) else None
+    return _open_picture(path) if path else value
+
+
+def _open_picture(path: str) -> Any:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return picture.convert("RGB")
 
 
 def _draw(work: Work, pipe: Any, call: Call, index: int, count: int) -> Any:

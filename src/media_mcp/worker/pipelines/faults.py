@@ -14,6 +14,7 @@ from ..work import Cancelled
 
 EXTRA = "local"
 _CPU_FULL = re.compile(r"can't allocate memory|not enough memory|you tried to allocate (\d+) bytes")
+_REQUIRED = re.compile(r"requires the (\w+) library")
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
 
 
@@ -45,10 +46,11 @@ def explain(error: BaseException, weights: str) -> MediaError | None:
 
 
 def missing_package(error: BaseException) -> str | None:
-    """Return the package whose absence `error` is: diffusers raises NameError for optional ones."""
-    if isinstance(error, ImportError):
-        return (error.name or str(error)).partition(".")[0]
-    found = _UNDEFINED.search(str(error)) if isinstance(error, NameError) else None
+    """Return the package whose absence `error` is: diffusers says that in three ways."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return error.name.partition(".")[0]
+    pattern = _REQUIRED if isinstance(error, ImportError) else _UNDEFINED
+    found = pattern.search(str(error)) if isinstance(error, ImportError | NameError) else None
     return found[1] if found else None
 
 
