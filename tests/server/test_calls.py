@@ -94,7 +94,7 @@ async def test_progress_reaches_the_client_and_only_grows(opened: Opened, era: s
 async def test_a_long_call_answers_with_the_job_and_the_job_goes_on(
     opened: Opened, era: str
 ) -> None:
-    async with opened(wait=0) as (app, server), Client(server.sdk, mode=era) as client:
+    async with opened(wait=0) as (_, server), Client(server.sdk, mode=era) as client:
         facts = await call(client, "test_steps", prompt="x")
         assert facts["state"] in ("queued", "running")
         assert facts["next"].startswith(f"get_job(job_id='{facts['job_id']}')")
@@ -140,7 +140,7 @@ async def test_a_client_that_gives_up_stops_the_job(opened: Opened, era: str) ->
 
 
 async def test_a_job_that_somebody_else_waits_for_goes_on(opened: Opened) -> None:
-    async with opened() as (app, server), Client(server.sdk) as one, Client(server.sdk) as two:
+    async with opened() as (_, server), Client(server.sdk) as one, Client(server.sdk) as two:
         waiting = anyio.Event()
         results: list[Any] = []
 

@@ -56,11 +56,13 @@ async def test_progress_over_http(served: Any, era: str) -> None:
 
 async def _hang_up_in_mid_call(url: str, body: dict[str, Any], headers: dict[str, str]) -> None:
     """Start a tool call by hand and drop the connection once it has told some progress."""
-    async with httpx2.AsyncClient() as http:
-        async with http.stream("POST", f"{url}/mcp", json=body, headers=headers) as answer:
-            async for line in answer.aiter_lines():
-                if "notifications/progress" in line:
-                    return
+    async with (
+        httpx2.AsyncClient() as http,
+        http.stream("POST", f"{url}/mcp", json=body, headers=headers) as answer,
+    ):
+        async for line in answer.aiter_lines():
+            if "notifications/progress" in line:
+                return
 
 
 def _call(meta: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def test_localhost_and_ipv6_loopback_are_fine() -> None:
 
 
 def test_an_address_that_is_not_ours_cannot_be_listened_on() -> None:
-    with pytest.raises(BadSettings, match="Cannot listen on 127.0.0.1:1"):
+    with pytest.raises(BadSettings, match=r"Cannot listen on 127\.0\.0\.1:1"):
         _without_ports(lambda: listen("127.0.0.1", 1))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .names import name_for
+from media_mcp.media.names import name_for
 
 if TYPE_CHECKING:
-    from .check import check_output
-    from .facts import Facts
-    from .inputs import Inputs
-    from .probing import probe
-    from .store import MediaStore
+    from media_mcp.media.check import check_output
+    from media_mcp.media.facts import Facts
+    from media_mcp.media.inputs import Inputs
+    from media_mcp.media.probing import probe
+    from media_mcp.media.store import MediaStore
 
 __all__ = ["Facts", "Inputs", "MediaStore", "check_output", "name_for", "probe"]
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 from anyio import to_thread
 
-from ..errors import BadMedia
-from ..job import JSON, Asset, MediaKind
-from .pictures import eight_bits, open_picture
-from .sniff import HEAD, Format, sniff
-from .streams import frames_at, samples
+from media_mcp.errors import BadMedia
+from media_mcp.job import JSON, Asset, MediaKind
+from media_mcp.media.pictures import eight_bits, open_picture
+from media_mcp.media.sniff import HEAD, Format, sniff
+from media_mcp.media.streams import frames_at, samples
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import BadMedia
-from ..job import MediaKind
+from media_mcp.errors import BadMedia
+from media_mcp.job import MediaKind
 
 MAX_PIXELS = 8192 * 8192  # of one picture or frame
 MAX_SIDE = 32_768  # pixels of the longer side

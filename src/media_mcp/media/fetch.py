@@ -11,10 +11,10 @@ import anyio
 import httpx2
 from anyio import to_thread
 
-from ..errors import BadMedia
-from .addresses import may_reach
-from .names import redact
-from .shelf import CHUNK, Intake, too_big
+from media_mcp.errors import BadMedia
+from media_mcp.media.addresses import may_reach
+from media_mcp.media.names import redact
+from media_mcp.media.shelf import CHUNK, Intake, too_big
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 MAX_REDIRECTS = 5

@@ -12,16 +12,16 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from anyio import to_thread
 
-from ..errors import BadMedia
-from ..job import Asset, MediaKind
-from .facts import READABLE
-from .files import open_input
-from .names import redact, shown
-from .shelf import CHUNK, Intake, too_big
-from .store import MediaStore
+from media_mcp.errors import BadMedia
+from media_mcp.job import Asset, MediaKind
+from media_mcp.media.facts import READABLE
+from media_mcp.media.files import open_input
+from media_mcp.media.names import redact, shown
+from media_mcp.media.shelf import CHUNK, Intake, too_big
+from media_mcp.media.store import MediaStore
 
 if TYPE_CHECKING:
-    from .fetch import Resolver
+    from media_mcp.media.fetch import Resolver
 
 Fill = Callable[[Intake], Awaitable[None]]
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -91,7 +91,7 @@ class Inputs:
         return await self._take(fill, kind, "data", "data: URI")
 
     async def _url(self, url: str, kind: MediaKind | None) -> Asset:
-        from .fetch import fetch, look_up
+        from media_mcp.media.fetch import fetch, look_up
 
         async def fill(intake: Intake) -> None:
             await fetch(

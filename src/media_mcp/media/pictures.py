@@ -8,9 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ..errors import BadMedia
-from ..job import MediaKind
-from .facts import MAX_FRAMES, MAX_PIXELS, PATIENCE, Facts, broken, check_pixels, too_much
+from media_mcp.errors import BadMedia
+from media_mcp.job import MediaKind
+from media_mcp.media.facts import (
+    MAX_FRAMES,
+    MAX_PIXELS,
+    PATIENCE,
+    Facts,
+    broken,
+    check_pixels,
+    too_much,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BadMedia
-from ..job import Asset, MediaKind
-from .pictures import eight_bits, open_picture
-from .sniff import HEAD, Format, sniff
-from .streams import frames_at, samples
+from media_mcp.errors import BadMedia
+from media_mcp.job import Asset, MediaKind
+from media_mcp.media.pictures import eight_bits, open_picture
+from media_mcp.media.sniff import HEAD, Format, sniff
+from media_mcp.media.streams import frames_at, samples
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from ..errors import BadMedia
-from ..job import MediaKind
-from .facts import Facts
-from .sniff import HEAD, sniff
+from media_mcp.errors import BadMedia
+from media_mcp.job import MediaKind
+from media_mcp.media.facts import Facts
+from media_mcp.media.sniff import HEAD, sniff
 
 REFINED = {"text/markdown": "md", "text/csv": "csv"}
 
@@ -42,7 +42,7 @@ def _empty(claimed: str | None) -> Facts:
 
 
 def _read(path: Path, head: bytes) -> Facts:
-    from . import pictures, streams, texts
+    from media_mcp.media import pictures, streams, texts
 
     found = sniff(head)
     if found is None:

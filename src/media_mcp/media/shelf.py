@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..errors import BadMedia, StorageFailed
+from media_mcp.errors import BadMedia, StorageFailed
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore

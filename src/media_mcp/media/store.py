@@ -14,12 +14,12 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from ..errors import InvalidArguments, NotFound, Problem, StorageFailed
-from ..job import JSON, Asset, MediaKind
-from .facts import Facts
-from .names import name_for, shown
-from .probing import probe_file
-from .shelf import Intake, Shelf, Staged, chunks_of
+from media_mcp.errors import InvalidArguments, NotFound, Problem, StorageFailed
+from media_mcp.job import JSON, Asset, MediaKind
+from media_mcp.media.facts import Facts
+from media_mcp.media.names import name_for, shown
+from media_mcp.media.probing import probe_file
+from media_mcp.media.shelf import Intake, Shelf, Staged, chunks_of
 
 URI = re.compile(r"media://([0-9a-f]{64})\.([a-z0-9]{1,8})")
 OWN_FILE = re.compile(r"\d{4}-\d{2}/[a-z0-9-]+\.[a-z0-9]{1,8}")
@@ -85,7 +85,7 @@ class MediaStore:
 
     async def preview(self, assets: Sequence[Asset]) -> bytes | None:
         """Return one JPEG that shows `assets`, at most 512 px and 40 kB; None: nothing to see."""
-        from .preview import key_of, render
+        from media_mcp.media.preview import key_of, render
 
         key = f"previews/{key_of(assets)}.jpg"
         kept = await to_thread.run_sync(self._kept_preview, key)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..job import MediaKind
-from .containers import doctype, missing_bytes
-from .facts import (
+from media_mcp.job import MediaKind
+from media_mcp.media.containers import doctype, missing_bytes
+from media_mcp.media.facts import (
     MAX_CHANNELS,
     MAX_PACKETS,
     MAX_RATE,

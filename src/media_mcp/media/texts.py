@@ -8,9 +8,9 @@ import re
 import zipfile
 from pathlib import Path
 
-from ..job import MediaKind
-from .facts import Facts, broken
-from .sniff import is_srt, svg_root
+from media_mcp.job import MediaKind
+from media_mcp.media.facts import Facts, broken
+from media_mcp.media.sniff import is_srt, svg_root
 
 START = 64 * 1024  # characters looked at for what kind of text it is
 MAX_JSON = 16 * 2**20

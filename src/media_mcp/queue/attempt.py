@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio import to_thread
 
-from ..backends.base import Backend, Run
-from ..catalog.model import Model
-from ..errors import BackendFailed, BadMedia, BadOutput, MediaError, StorageFailed
-from ..job import JSON, Asset, Failure, Job, JobState, Output, Result
-from .news import News
-from .scribe import Scribe
-from .store import Claim, Ending, Stale, Store
+from media_mcp.backends.base import Backend, Run
+from media_mcp.catalog.model import Model
+from media_mcp.errors import BackendFailed, BadMedia, BadOutput, MediaError, StorageFailed
+from media_mcp.job import JSON, Asset, Failure, Job, JobState, Output, Result
+from media_mcp.queue.news import News
+from media_mcp.queue.scribe import Scribe
+from media_mcp.queue.store import Claim, Ending, Stale, Store
 
 if TYPE_CHECKING:
-    from ..media import MediaStore
+    from media_mcp.media import MediaStore
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +225,9 @@ def readable_name(job: Job, model: Model) -> str:
 
 async def findings(assets: Sequence[Asset], job: Job, model: Model) -> tuple[str, ...]:
     """Return what the check of the outputs found, each thing once."""
-    from ..media import check_output  # its decoders are loaded with the first job, not at start
+    from media_mcp.media import (
+        check_output,  # its decoders are loaded with the first job, not at start
+    )
 
     kinds = {output.role: output.kind for output in model.outputs}
     sizes = {k: job.arguments[k] for k in ("width", "height", "duration") if k in job.arguments}

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 import anyio
 from anyio.abc import TaskGroup
 
-from ..backends.base import Backend
-from ..errors import StorageFailed
-from ..job import Job
-from .attempt import Attempt, Rooms
-from .store import Claim
+from media_mcp.backends.base import Backend
+from media_mcp.errors import StorageFailed
+from media_mcp.job import Job
+from media_mcp.queue.attempt import Attempt, Rooms
+from media_mcp.queue.store import Claim
 
 log = logging.getLogger(__name__)
 

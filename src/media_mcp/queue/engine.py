@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from ..backends.base import Backend
-from ..catalog.model import Model
-from ..errors import NotConfigured, NotFound, StorageFailed
-from ..job import Arguments, Asset, Caller, Event, Job, JobState, Quote
-from . import policy
-from .attempt import Rooms
-from .dispatcher import Dispatcher
-from .liveness import this_instance
-from .news import Listener, News
-from .sqlite import SqliteStore
-from .store import Added, Join, Store
-from .submission import Submission, Submitted, checked_seed
-from .watch import Watch
+from media_mcp.backends.base import Backend
+from media_mcp.catalog.model import Model
+from media_mcp.errors import NotConfigured, NotFound, StorageFailed
+from media_mcp.job import Arguments, Asset, Caller, Event, Job, JobState, Quote
+from media_mcp.queue import policy
+from media_mcp.queue.attempt import Rooms
+from media_mcp.queue.dispatcher import Dispatcher
+from media_mcp.queue.liveness import this_instance
+from media_mcp.queue.news import Listener, News
+from media_mcp.queue.sqlite import SqliteStore
+from media_mcp.queue.store import Added, Join, Store
+from media_mcp.queue.submission import Submission, Submitted, checked_seed
+from media_mcp.queue.watch import Watch
 
 if TYPE_CHECKING:
-    from ..media import MediaStore
-    from ..settings import Settings
+    from media_mcp.media import MediaStore
+    from media_mcp.settings import Settings
 
 log = logging.getLogger(__name__)
 

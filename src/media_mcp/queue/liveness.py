@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from .store import Instance
+from media_mcp.queue.store import Instance
 
 BEAT_SECONDS = 2.0
 STALE_SECONDS = 15.0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from ..job import Job
+from media_mcp.job import Job
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Job], None]

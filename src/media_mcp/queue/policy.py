@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..backends.base import Backend, Readiness
-from ..catalog.model import Model
-from ..errors import InvalidArguments, NotConfigured, Problem
-from ..job import JSON, Quote, Route
+from media_mcp.backends.base import Backend, Readiness
+from media_mcp.catalog.model import Model
+from media_mcp.errors import InvalidArguments, NotConfigured, Problem
+from media_mcp.job import JSON, Quote, Route
 
 REHEARSAL = "rehearsal"
 REHEARSAL_ROUTE = Route(REHEARSAL)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import anyio
 
-from ..backends.base import Report
-from ..errors import StorageFailed
-from .news import News
-from .store import Claim, Stale, Store
+from media_mcp.backends.base import Report
+from media_mcp.errors import StorageFailed
+from media_mcp.queue.news import News
+from media_mcp.queue.store import Claim, Stale, Store
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..backends.base import Report
-from ..errors import BadInput
-from ..job import JSON, Asset, Caller, Event, Failure, Job, JobState
+from media_mcp.backends.base import Report
+from media_mcp.errors import BadInput
+from media_mcp.job import JSON, Asset, Caller, Event, Failure, Job, JobState
 
 
 class Stale(Exception):

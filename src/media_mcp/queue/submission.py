@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..catalog.model import Model
-from ..errors import InvalidArguments, Problem
-from ..job import JSON, Arguments, Asset, Caller, Job, JobState, Route
-from .store import Join
+from media_mcp.catalog.model import Model
+from media_mcp.errors import InvalidArguments, Problem
+from media_mcp.job import JSON, Arguments, Asset, Caller, Job, JobState, Route
+from media_mcp.queue.store import Join
 
 JOINING_DOORS = ("mcp", "cli")
 SEEDS = 2**31

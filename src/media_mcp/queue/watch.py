@@ -10,13 +10,13 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from ..errors import StorageFailed
-from ..job import JobState
-from .attempt import remove_folder, work_folder
-from .dispatcher import Dispatcher
-from .liveness import BEAT_SECONDS, STALE_SECONDS, dead
-from .news import News
-from .store import Change, Store
+from media_mcp.errors import StorageFailed
+from media_mcp.job import JobState
+from media_mcp.queue.attempt import remove_folder, work_folder
+from media_mcp.queue.dispatcher import Dispatcher
+from media_mcp.queue.liveness import BEAT_SECONDS, STALE_SECONDS, dead
+from media_mcp.queue.news import News
+from media_mcp.queue.store import Change, Store
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import argparse
 import os
 import sys
 
-from .loop import Worker
-from .pipelines import find_pipeline
+from media_mcp.worker.loop import Worker
+from media_mcp.worker.pipelines import find_pipeline
 
 
 def private_streams() -> tuple[int, int]:

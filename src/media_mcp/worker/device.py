@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BadSettings
+from media_mcp.errors import BadSettings
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 
-from ..errors import BackendFailed, MediaError
-from . import protocol
-from .device import Device, find_device, free_host_memory, resident_bytes
-from .protocol import FromWorker, Lines, ProtocolError, ToWorker
-from .residency import Residency
-from .work import Cancelled, Pipeline, Product, Work
+from media_mcp.errors import BackendFailed, MediaError
+from media_mcp.worker import protocol
+from media_mcp.worker.device import Device, find_device, free_host_memory, resident_bytes
+from media_mcp.worker.protocol import FromWorker, Lines, ProtocolError, ToWorker
+from media_mcp.worker.residency import Residency
+from media_mcp.worker.work import Cancelled, Pipeline, Product, Work
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "peft")
 FindPipeline = Callable[[str], Pipeline]

@@ -10,7 +10,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
-from ..errors import OutOfMemory
+from media_mcp.errors import OutOfMemory
 
 
 @dataclass(slots=True)

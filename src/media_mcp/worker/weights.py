@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadCard, NotConfigured
+from media_mcp.errors import BadCard, NotConfigured
 
 EMBEDDED = "embedded:"
 HERE = Path(__file__).parent

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .device import Device
-from .protocol import Made, Run
-from .residency import Residency
+from media_mcp.worker.device import Device
+from media_mcp.worker.protocol import Made, Run
+from media_mcp.worker.residency import Residency
 
 
 class Cancelled(Exception):

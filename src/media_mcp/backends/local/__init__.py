@@ -1,5 +1,5 @@
 """Runs models on this machine, in a worker process that holds torch; this side never imports it."""
 
-from .backend import Local, create
+from media_mcp.backends.local.backend import Local, create
 
 __all__ = ["Local", "create"]

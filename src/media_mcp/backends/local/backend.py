@@ -10,16 +10,16 @@ from time import perf_counter
 
 import anyio
 
-from ...catalog.model import Model
-from ...errors import BackendFailed, MissingExtra, NotConfigured, WorkerDied
-from ...job import JSON, Quote, Result, Route
-from ...settings import Settings
-from ...worker import protocol
-from ...worker.protocol import ProtocolError
-from ..base import Readiness, Report, Run
-from .installed import Installation
-from .process import WorkerProcess
-from .wire import to_error, to_result, to_wire
+from media_mcp.backends.base import Readiness, Report, Run
+from media_mcp.backends.local.installed import Installation
+from media_mcp.backends.local.process import WorkerProcess
+from media_mcp.backends.local.wire import to_error, to_result, to_wire
+from media_mcp.catalog.model import Model
+from media_mcp.errors import BackendFailed, MissingExtra, NotConfigured, WorkerDied
+from media_mcp.job import JSON, Quote, Result, Route
+from media_mcp.settings import Settings
+from media_mcp.worker import protocol
+from media_mcp.worker.protocol import ProtocolError
 
 NAME = "local"
 CANCEL_SECONDS = 20.0

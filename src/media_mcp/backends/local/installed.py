@@ -9,9 +9,9 @@ from importlib.util import find_spec
 
 import anyio
 
-from ...errors import NotConfigured
-from ..base import Readiness
-from .environment import worker_environment
+from media_mcp.backends.base import Readiness
+from media_mcp.backends.local.environment import worker_environment
+from media_mcp.errors import NotConfigured
 
 NEEDED = ("torch", "diffusers", "transformers", "safetensors")
 EXTRA = "media-mcp[local]"

@@ -13,10 +13,10 @@ from typing import cast
 
 import anyio
 
-from ...errors import WorkerDied
-from ...worker import protocol
-from ...worker.protocol import FromWorker, Lines, ProtocolError, ToWorker
-from .wire import to_error
+from media_mcp.backends.local.wire import to_error
+from media_mcp.errors import WorkerDied
+from media_mcp.worker import protocol
+from media_mcp.worker.protocol import FromWorker, Lines, ProtocolError, ToWorker
 
 log = logging.getLogger("media_mcp.worker")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ...errors import BackendFailed, BadOutput, InvalidArguments, MediaError, Problem
-from ...job import Output, Result
-from ...worker import protocol
-from ..base import Run
+from media_mcp.backends.base import Run
+from media_mcp.errors import BackendFailed, BadOutput, InvalidArguments, MediaError, Problem
+from media_mcp.job import Output, Result
+from media_mcp.worker import protocol
 
 
 def to_wire(run: Run) -> protocol.Run:

@@ -10,17 +10,17 @@ from time import perf_counter
 import anyio
 from anyio import from_thread, to_thread
 
-from ...catalog.model import Model, OutputSpec
-from ...job import JSON, MediaKind, Output, Quote, Result, Route
-from ...settings import Settings
-from ..base import Readiness, Report, Run
-from .clip import Step, make_clip
-from .failures import BLANK, HANG, checked_failure, rehearsed
-from .pages import make_svg, make_text, spoken
-from .picture import make_pictures
-from .sound import make_sound
-from .things import make_file, make_model3d
-from .wish import Wish, read_wish
+from media_mcp.backends.base import Readiness, Report, Run
+from media_mcp.backends.rehearsal.clip import Step, make_clip
+from media_mcp.backends.rehearsal.failures import BLANK, HANG, checked_failure, rehearsed
+from media_mcp.backends.rehearsal.pages import make_svg, make_text, spoken
+from media_mcp.backends.rehearsal.picture import make_pictures
+from media_mcp.backends.rehearsal.sound import make_sound
+from media_mcp.backends.rehearsal.things import make_file, make_model3d
+from media_mcp.backends.rehearsal.wish import Wish, read_wish
+from media_mcp.catalog.model import Model, OutputSpec
+from media_mcp.job import JSON, MediaKind, Output, Quote, Result, Route
+from media_mcp.settings import Settings
 
 NAME = "rehearsal"
 STEPS = 10

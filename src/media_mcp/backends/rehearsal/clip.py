@@ -7,11 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...catalog.model import OutputSpec
-from ...job import Output
-from .picture import colours, draw_card
-from .sound import RATE, samples
-from .wish import Wish
+from media_mcp.backends.rehearsal.picture import colours, draw_card
+from media_mcp.backends.rehearsal.sound import RATE, samples
+from media_mcp.backends.rehearsal.wish import Wish
+from media_mcp.catalog.model import OutputSpec
+from media_mcp.job import Output
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream

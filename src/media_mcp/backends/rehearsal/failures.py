@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ...errors import (
+from media_mcp.errors import (
     BackendFailed,
     BadMedia,
     BadOutput,

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
-from ...catalog.model import OutputSpec
-from ...job import JSON, Output
-from .picture import colours
-from .wish import Wish
+from media_mcp.backends.rehearsal.picture import colours
+from media_mcp.backends.rehearsal.wish import Wish
+from media_mcp.catalog.model import OutputSpec
+from media_mcp.job import JSON, Output
 
 SENTENCE = "this is a rehearsal and every word of it stands in for one that a model would say"
 WORDS = SENTENCE.split()

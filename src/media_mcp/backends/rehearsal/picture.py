@@ -7,9 +7,9 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from ...catalog.model import OutputSpec
-from ...job import Output
-from .wish import Wish
+from media_mcp.backends.rehearsal.wish import Wish
+from media_mcp.catalog.model import OutputSpec
+from media_mcp.job import Output
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from math import sqrt
 
-from ...job import JSON, Asset, MediaKind
+from media_mcp.job import JSON, Asset, MediaKind
 
 Size = tuple[int, int]
 SMALLEST, LARGEST = 16, 4096

@@ -8,9 +8,9 @@ from functools import lru_cache
 from math import pi, sin
 from pathlib import Path
 
-from ...catalog.model import OutputSpec
-from ...job import Output
-from .wish import Wish
+from media_mcp.backends.rehearsal.wish import Wish
+from media_mcp.catalog.model import OutputSpec
+from media_mcp.job import Output
 
 RATE = 24_000
 NOTE_SECONDS = 0.25

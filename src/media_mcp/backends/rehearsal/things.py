@@ -8,10 +8,10 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
-from ...catalog.model import OutputSpec
-from ...job import JSON, Output
-from .picture import colours
-from .wish import Wish
+from media_mcp.backends.rehearsal.picture import colours
+from media_mcp.backends.rehearsal.wish import Wish
+from media_mcp.catalog.model import OutputSpec
+from media_mcp.job import JSON, Output
 
 _TRIANGLES = ((0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3))
 _CORNERS = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.5, 0.0, 0.866), (0.5, 0.816, 0.289))

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ...job import JSON, MediaKind
-from ..base import Run
-from .sizes import asked_size, whole
+from media_mcp.backends.base import Run
+from media_mcp.backends.rehearsal.sizes import asked_size, whole
+from media_mcp.job import JSON, MediaKind
 
 WORDS = ("prompt", "text", "input", "gen_text", "script", "lyrics", "tags", "description")
 COUNTS = ("num_images", "n", "num_samples", "num_outputs", "batch_size")

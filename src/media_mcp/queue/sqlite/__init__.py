@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from ...backends.base import Report
-from ...errors import StorageFailed
-from ...job import Asset, Caller, Event, Job, JobState
-from ..store import Added, Cancelling, Change, Claim, Ending, Instance, Join
-from . import reads, writes
-from .connection import connect, storage_failed
-from .migrations import MIGRATIONS
+from media_mcp.backends.base import Report
+from media_mcp.errors import StorageFailed
+from media_mcp.job import Asset, Caller, Event, Job, JobState
+from media_mcp.queue.sqlite import reads, writes
+from media_mcp.queue.sqlite.connection import connect, storage_failed
+from media_mcp.queue.sqlite.migrations import MIGRATIONS
+from media_mcp.queue.store import Added, Cancelling, Change, Claim, Ending, Instance, Join
 
 T = TypeVar("T")
 Clock = Callable[[], float]

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from ...job import Asset, Caller, Event, Job, JobState
-from ..store import KEY_SECONDS, Join
-from .rows import load_asset, load_event, load_job
+from media_mcp.job import Asset, Caller, Event, Job, JobState
+from media_mcp.queue.sqlite.rows import load_asset, load_event, load_job
+from media_mcp.queue.store import KEY_SECONDS, Join
 
 
 def get(db: sqlite3.Connection, job_id: str, owner: str | None) -> Job | None:

@@ -8,7 +8,18 @@ from pathlib import Path
 from sqlite3 import Row
 from typing import Any
 
-from ...job import JSON, Asset, Caller, Event, Failure, Job, JobState, MediaKind, Price, Route
+from media_mcp.job import (
+    JSON,
+    Asset,
+    Caller,
+    Event,
+    Failure,
+    Job,
+    JobState,
+    MediaKind,
+    Price,
+    Route,
+)
 
 MAX_TEXT = 2000
 

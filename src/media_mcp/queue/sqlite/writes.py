@@ -6,12 +6,22 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ...backends.base import Report
-from ...job import Asset, Caller, Job, JobState
-from ..store import Added, Cancelling, Claim, Ending, Instance, Join, Stale, key_reused, lost
-from . import reads
-from .connection import transaction
-from .rows import dump_asset, dump_failure, dump_job, dumps, load_job, text
+from media_mcp.backends.base import Report
+from media_mcp.job import Asset, Caller, Job, JobState
+from media_mcp.queue.sqlite import reads
+from media_mcp.queue.sqlite.connection import transaction
+from media_mcp.queue.sqlite.rows import dump_asset, dump_failure, dump_job, dumps, load_job, text
+from media_mcp.queue.store import (
+    Added,
+    Cancelling,
+    Claim,
+    Ending,
+    Instance,
+    Join,
+    Stale,
+    key_reused,
+    lost,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
-from ...errors import NotConfigured, did_you_mean
-from ..work import Pipeline
+from media_mcp.errors import NotConfigured, did_you_mean
+from media_mcp.worker.work import Pipeline
 
 PIPELINES: Mapping[str, str] = {"diffusers": "media_mcp.worker.pipelines.diffusers:run"}
 

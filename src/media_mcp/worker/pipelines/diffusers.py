@@ -15,14 +15,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ...errors import BadCard, BadOutput
-from ..device import peak_bytes
-from ..protocol import Made
-from ..residency import Plan, Resident
-from ..weights import estimate, local_folder
-from ..work import Product, Work
-from .faults import readable_faults
-from .steps import counted, view
+from media_mcp.errors import BadCard, BadOutput
+from media_mcp.worker.device import peak_bytes
+from media_mcp.worker.pipelines.faults import readable_faults
+from media_mcp.worker.pipelines.steps import counted, view
+from media_mcp.worker.protocol import Made
+from media_mcp.worker.residency import Plan, Resident
+from media_mcp.worker.weights import estimate, local_folder
+from media_mcp.worker.work import Product, Work
 
 DTYPES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 COUNT = "num_images"

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...errors import MediaError, MissingExtra, NotConfigured, OutOfMemory, StorageFailed
-from ..device import Device
-from ..residency import Residency, gigabytes
-from ..work import Cancelled
+from media_mcp.errors import MediaError, MissingExtra, NotConfigured, OutOfMemory, StorageFailed
+from media_mcp.worker.device import Device
+from media_mcp.worker.residency import Residency, gigabytes
+from media_mcp.worker.work import Cancelled
 
 EXTRA = "local"
 _CPU_FULL = re.compile(r"can't allocate memory|not enough memory|you tried to allocate (\d+) bytes")
