@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from captions import caption
-from codes import ANCHORS, SLOTS, USED, WIDTH, anchors, encode
+from codes import ANCHORS, PLACE, SLOTS, USED, WIDTH, anchors, encode
 from sampling import sample_wish
 from wishes import resolve
 
@@ -114,11 +114,17 @@ def read_codes(
 
 
 def code_loss(written: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error of slots, anchors and of the words, which should say nothing."""
-    slots = (written[:, :SLOTS] - wanted).pow(2).sum(-1).mean()
+    """Squared error of slots, anchors and of the words, which should say nothing.
+
+    A place is many numbers that are easy to get right, a colour is one that is not, hence the
+    weights.
+    """
+    weight = torch.full((USED,), 4.0)
+    weight[PLACE:] = 0.3
+    slots = (weight * (written[:, :SLOTS] - wanted).pow(2)).sum(-1).mean()
     places = (written[:, SLOTS:LEAD] - torch.from_numpy(anchors())).pow(2).sum(-1).mean()
     rest = mask[:, LEAD:, None] * written[:, LEAD:]
-    return slots + 0.3 * places + 0.3 * rest.pow(2).sum() / mask[:, LEAD:].sum()
+    return slots + 0.1 * places + rest.pow(2).sum() / mask[:, LEAD:].sum()
 
 
 def slot_accuracy(written: Tensor, wanted: Tensor) -> float:
@@ -140,25 +146,40 @@ def fit_encoder(
     source = batches(samples(random.Random(seed)), batch)
     held = samples(random.Random(seed + 1), held_out=True)
     check = [next(held) for _ in range(512)]
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=rate, betas=(0.9, 0.98), fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rate, total_steps=steps, pct_start=0.05, anneal_strategy="linear"
-    )
+    optimisers = _optimisers(encoder, rate)
     began = time.monotonic()
     for step in range(1, steps + 1):
+        _set_rate(optimisers, rate * min(1, step / 100) * min(1, 1.5 * (1 - (step - 1) / steps)))
         texts, wanted = next(source)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             written, mask = read_codes(encoder, tokenizer, texts)
         loss = code_loss(written.float(), mask, wanted)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
         if step % 100 == 0 or step == steps:
             score = check_encoder(encoder, tokenizer, check)
             speed = round(step * batch / (time.monotonic() - began))
             log(f"text step {step} loss {loss.item():.4f} held-out {score:.3f} samples/s {speed}")
+
+
+def _optimisers(encoder: torch.nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for embeddings and norms."""
+    inner = [p for n, p in encoder.named_parameters() if p.ndim == 2 and "layer" in n]
+    known = {id(p) for p in inner}
+    outer = [p for p in encoder.parameters() if id(p) not in known]
+    return [
+        torch.optim.Muon(inner, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(outer, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
+
+
+def _set_rate(optimisers: list[torch.optim.Optimizer], rate: float) -> None:
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = rate
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 from mcp import Client, StdioServerParameters
+
+from media_mcp.cli.serve import Http
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -65,7 +68,9 @@ async def test_flags_win_over_the_environment(place: Path, monkeypatch):
     monkeypatch.setenv("MEDIA_MCP_TOOLS", "sketch")
     words = ["-c", "import sys; from media_mcp.cli import main; sys.exit(main())", "serve"]
     flags = ["--tools", "text-to-video", "--data-dir", str(place / "other"), "--conformance"]
-    server = StdioServerParameters(command=sys.executable, args=[*words, *flags])
+    server = StdioServerParameters(
+        command=sys.executable, args=[*words, *flags], env=dict(os.environ)
+    )
     async with Client(server) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
     assert "rehearsal_video" in tools and "sketch" not in tools
@@ -82,9 +87,8 @@ async def test_inputs_come_from_the_working_folder_unless_roots_are_given(
 
     Image.new("RGB", (32, 32)).save(place / "photo.png")
     words = ["-c", "import sys; from media_mcp.cli import main; sys.exit(main())", "serve"]
-    environment = {"MEDIA_MCP_DATA_DIR": str(place / "data"), "PWD": str(place)}
     server = StdioServerParameters(
-        command=sys.executable, args=[*words, *flags], env=environment, cwd=place
+        command=sys.executable, args=[*words, *flags], env=dict(os.environ), cwd=place
     )
     async with Client(server) as client:
         arguments = {"prompt": "x", "image_url": str(place / "photo.png")}
@@ -126,3 +130,15 @@ def test_tools_that_nobody_knows_are_named(child):
     ended = child("serve", "--tools", "skech", stdin=subprocess.DEVNULL).end()
     assert ended.code == 2
     assert "error: There is no model called 'skech'." in ended.err
+
+
+@pytest.mark.anyio
+async def test_a_signal_before_the_web_server_runs_keeps_it_from_starting(
+    capsys: pytest.CaptureFixture[str],
+):
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        door = Http("::1", listener)
+        assert door.url.startswith("http://[::1]:")
+        door.stop()
+        await door.serve(None)
+    assert capsys.readouterr().err == ""

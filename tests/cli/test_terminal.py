@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 import pytest
 
+END_OF_INPUT = b"\x04"
 
-def shown(child: Callable[..., object], *words: str) -> tuple[int, str]:
+
+def shown(child: Callable[..., object], *words: str, typed: bytes = b"") -> tuple[int, str]:
     """Run a command on a pseudo-terminal and return its exit code and all it showed."""
     ours, theirs = pty.openpty()
     running = child(*words, stdin=theirs, stdout=theirs, stderr=theirs, TERM="xterm")
     os.close(theirs)
+    os.write(ours, typed)
     seen = b""
     try:
         while data := os.read(ours, 4096):
@@ -57,3 +60,9 @@ def test_the_help_shows_the_settings_apart(child):
     code, seen = shown(child, "serve", "--help")
     assert code == 0
     assert "Settings" in seen and "--data-dir" in seen
+
+
+def test_a_server_started_by_hand_says_what_it_is_for(child):
+    code, seen = shown(child, "serve", typed=END_OF_INPUT)
+    assert code == 0
+    assert "an MCP client starts it" in seen

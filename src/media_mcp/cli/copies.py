@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Sequence
 from pathlib import Path
 
 from media_mcp.errors import StorageFailed
@@ -29,20 +28,13 @@ def copy_out(assets: Sequence[Asset], folder: Path | None) -> list[Path]:
         ) from None
 
 
-def _copy(source: Path, folder: Path) -> Path:
-    for path in _names(folder, source):
-        try:
-            with source.open("rb") as original, path.open("xb") as copy:
-                shutil.copyfileobj(original, copy)
-        except FileExistsError:
-            if path.read_bytes() == source.read_bytes():
-                return path.resolve()
-        else:
-            return path.resolve()
-    raise AssertionError  # the names never end
-
-
-def _names(folder: Path, source: Path) -> Iterator[Path]:
-    yield folder / source.name
-    for number in count(2):
-        yield folder / f"{source.stem}-{number}{source.suffix}"
+def _copy(source: Path, folder: Path, number: int = 1) -> Path:
+    name = source.name if number == 1 else f"{source.stem}-{number}{source.suffix}"
+    path = (folder / name).resolve()
+    try:
+        with source.open("rb") as original, path.open("xb") as copy:
+            shutil.copyfileobj(original, copy)
+    except FileExistsError:
+        same = path.is_file() and path.read_bytes() == source.read_bytes()
+        return path if same else _copy(source, folder, number + 1)
+    return path

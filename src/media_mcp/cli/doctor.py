@@ -15,7 +15,11 @@ from media_mcp.settings import Settings
 
 def doctor(settings: Settings, as_json: bool) -> int:
     """Print every finding; 3 is returned if a part that everything needs is broken."""
-    findings = run_async(partial(check_all, settings))
+    return run_async(partial(_doctor, settings, as_json))
+
+
+async def _doctor(settings: Settings, as_json: bool) -> int:
+    findings = await check_all(settings)
     if as_json:
         say_json([asdict(finding) for finding in findings])
     else:

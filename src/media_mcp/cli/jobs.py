@@ -14,38 +14,57 @@ from media_mcp.cli.text import clean, facts, say, say_json, table
 from media_mcp.job import JSON, Caller, Event, Job, JobState
 from media_mcp.settings import Settings
 
-_NOBODY: tuple[()] = ()
-
 
 def list_jobs(settings: Settings, state: str | None, limit: int, as_json: bool) -> int:
     """Print the newest jobs."""
-    jobs = run_async(partial(_jobs, settings, state, limit))
-    if as_json:
-        say_json([_facts(job) for job in jobs])
-    elif jobs:
-        table(("JOB", "MADE", "STATE", "MODEL", "WHAT"), [_cells(job) for job in jobs])
-    else:
-        say("No jobs.")
-    return ExitCode.OK
+    return run_async(partial(_list, settings, state, limit, as_json))
 
 
 def show_job(settings: Settings, job_id: str, as_json: bool) -> int:
     """Print one job and its events. Raises `NotFound`."""
-    job, events = run_async(partial(_job, settings, job_id))
-    if as_json:
-        say_json(_facts(job) | {"events": [_event(event) for event in events]})
-    else:
-        _show(job, events)
-    return ExitCode.OK
+    return run_async(partial(_one, settings, job_id, as_json))
 
 
 def cancel_job(settings: Settings, job_id: str, as_json: bool) -> int:
     """Cancel a job and print what it is now; 1 is returned if it was over or goes on."""
-    job = run_async(partial(_cancel, settings, job_id))
-    if as_json:
-        say_json(_facts(job))
-    else:
-        say(f"{job.id}  {job.state}")
+    return run_async(partial(_cancel, settings, job_id, as_json))
+
+
+async def _list(settings: Settings, state: str | None, limit: int, as_json: bool) -> int:
+    wanted = None if state is None else JobState(state)
+    async with reading(settings, Catalog(())) as queue:
+        jobs = await queue.jobs(Caller(), state=wanted, limit=limit)
+        if as_json:
+            say_json([_facts(job) for job in jobs])
+        elif jobs:
+            table(("JOB", "MADE", "STATE", "MODEL", "WHAT"), [_cells(job) for job in jobs])
+        else:
+            say("No jobs.")
+        return ExitCode.OK
+
+
+async def _one(settings: Settings, job_id: str, as_json: bool) -> int:
+    async with reading(settings, Catalog(())) as queue:
+        job = await queue.get(job_id, Caller())
+        events = await queue.events(job_id, Caller())
+        if as_json:
+            say_json(_facts(job) | {"events": [_event(event) for event in events]})
+        else:
+            _show(job, events)
+        return ExitCode.OK
+
+
+async def _cancel(settings: Settings, job_id: str, as_json: bool) -> int:
+    async with reading(settings, Catalog(())) as queue:
+        job = await queue.cancel(job_id, Caller(), "cancelled on the command line")
+        if as_json:
+            say_json(_facts(job))
+        else:
+            say(f"{job.id}  {job.state}")
+        return _stopped(job)
+
+
+def _stopped(job: Job) -> ExitCode:
     if job.state is JobState.CANCELLED:
         return ExitCode.OK
     if job.state.terminal:
@@ -53,23 +72,6 @@ def cancel_job(settings: Settings, job_id: str, as_json: bool) -> int:
     else:
         complain(f"Job {job.id} has not stopped yet.", f"Look again: media-mcp jobs {job.id}")
     return ExitCode.FAILED
-
-
-async def _jobs(settings: Settings, state: str | None, limit: int) -> list[Job]:
-    wanted = None if state is None else JobState(state)
-    async with reading(settings, Catalog(_NOBODY)) as queue:
-        return await queue.jobs(Caller(), state=wanted, limit=limit)
-
-
-async def _job(settings: Settings, job_id: str) -> tuple[Job, list[Event]]:
-    async with reading(settings, Catalog(_NOBODY)) as queue:
-        job = await queue.get(job_id, Caller())
-        return job, await queue.events(job_id, Caller())
-
-
-async def _cancel(settings: Settings, job_id: str) -> Job:
-    async with reading(settings, Catalog(_NOBODY)) as queue:
-        return await queue.cancel(job_id, Caller(), "cancelled on the command line")
 
 
 def _facts(job: Job) -> dict[str, JSON]:

@@ -21,7 +21,11 @@ from media_mcp.settings import Settings
 
 def quote(settings: Settings, name: str, pairs: Sequence[str], as_json: bool) -> int:
     """Print a quote for each route; 3 is returned when none of them is ready."""
-    quotes = run_async(partial(_quotes, settings, name, pairs))
+    return run_async(partial(_quote, settings, name, pairs, as_json))
+
+
+async def _quote(settings: Settings, name: str, pairs: Sequence[str], as_json: bool) -> int:
+    quotes = await _quotes(settings, name, pairs)
     if as_json:
         say_json([_row(one) for one in quotes])
     else:

@@ -85,16 +85,16 @@ class MediaStore:
 
     async def preview(self, assets: Sequence[Asset]) -> bytes | None:
         """Return one JPEG that shows `assets`, at most 512 px and 40 kB; None: nothing to see."""
+        return await to_thread.run_sync(self._preview_now, assets, limiter=self._decoders)
+
+    def _preview_now(self, assets: Sequence[Asset]) -> bytes | None:
         from media_mcp.media.preview import key_of, render
 
         key = f"previews/{key_of(assets)}.jpg"
-        kept = await to_thread.run_sync(self._kept_preview, key)
-        if kept is not None:
-            return kept
-        data = await to_thread.run_sync(render, assets, limiter=self._decoders)
-        if data is not None:
+        data = self._kept_preview(key)
+        if data is None and (data := render(assets)) is not None:
             with suppress(StorageFailed):  # a full disk is no reason to show nothing
-                await to_thread.run_sync(partial(self._shelf.write, key, data, durable=False))
+                self._shelf.write(key, data, durable=False)
         return data
 
     def _kept_preview(self, key: str) -> bytes | None:
@@ -142,23 +142,48 @@ class MediaStore:
         provenance: Mapping[str, JSON],
         mime_type: str | None,
     ) -> Asset:
-        staged = await to_thread.run_sync(self._shelf.stage, chunks)
-        facts = await self.examine(staged, mime_type)
-        return await self.admit(staged, facts, role=role, name=name, provenance=provenance)
+        put = partial(self._put_now, chunks, role, name, provenance, mime_type)
+        return await to_thread.run_sync(put, limiter=self._decoders)
+
+    def _put_now(
+        self,
+        chunks: Iterable[bytes],
+        role: str,
+        name: str,
+        provenance: Mapping[str, JSON],
+        mime_type: str | None,
+    ) -> Asset:
+        staged = self._shelf.stage(chunks, durable=False)  # `settle` sees to it
+        try:
+            facts = probe_file(staged.path, mime_type)
+            return replace(self._admit(staged, facts, role, name, provenance), role=role)
+        finally:
+            staged.discard()
 
     def _admit(
         self, staged: Staged, facts: Facts, role: str, name: str, provenance: Mapping[str, JSON]
     ) -> Asset:
         with self._shelf.locked():
             side = self._load(staged.sha256)
+            known = side is not None
             if side is None:
                 file = self._place(staged, name, facts.extension)
                 side = _fresh(staged, facts, file, role, provenance)
             else:
                 self._again(staged, side, provenance)
-            self._shelf.write(_index(staged.sha256), _dump(side))
-            self._shelf.settle(_index(staged.sha256), side["file"])
+            # What replaces a good sidecar must be whole before it does; a new one has until `settle`.
+            self._shelf.write(_index(staged.sha256), _dump(side), durable=known)
+            self._settle(_index(staged.sha256), side["file"], new=not known)
         return self._asset(staged.sha256, side)
+
+    def _settle(self, *keys: str, new: bool) -> None:
+        """Make sure that all of an asset outlasts a crash; of a new one, leave all or nothing."""
+        try:
+            self._shelf.settle(*keys)
+        except StorageFailed:
+            if new:
+                self._shelf.remove(*keys)
+            raise
 
     def _place(self, staged: Staged, name: str, extension: str) -> str:
         """Move the bytes to a readable name that is free, and return it."""

@@ -51,6 +51,7 @@ class Attempt:
         self._scope = anyio.CancelScope()
         self._stopped: str | None = None
         self._stale = False
+        self.requeued = False
         self._scribe = Scribe(claim, rooms.store, rooms.news, self.lose)
         self._folder = work_folder(rooms.work_dir, claim.job)
 
@@ -183,6 +184,7 @@ class Attempt:
         why = f"attempt {spent} of {self._rooms.attempts} failed: {error}"
         reports = self._scribe.rest()
         await self._write(lambda: self._rooms.store.retry(self.claim, why, reports))
+        self.requeued = True
 
     async def _write(self, write: Callable[[], Awaitable[Job]]) -> None:
         """Write how it ended; while the disk will not take it, keep the result and try again."""

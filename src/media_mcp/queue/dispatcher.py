@@ -43,13 +43,14 @@ class Lane:
         self._bell = anyio.Event()
         self._last_load = 0.0
         self._idle = False
+        self._empty = False  # the last look found nothing, and nobody rang since
         self._reserved = False
         self._handed: Claim | None = None
 
     def ring(self) -> None:
         """Wake the lane: there may be something to take."""
-        self._bell.set()
-        self._bell = anyio.Event()
+        self._empty = False
+        self._wake()
 
     def reserve(self) -> bool:
         """Hold the free slot of an idle lane for a job that is being submitted, until `hand`."""
@@ -61,7 +62,11 @@ class Lane:
         """Run the claim that the submit made, if it made one, in the slot that was reserved."""
         self._reserved = False
         self._handed = claim
-        self.ring()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._bell.set()
+        self._bell = anyio.Event()
 
     async def run(self, group: TaskGroup) -> None:
         while True:
@@ -79,7 +84,7 @@ class Lane:
         while True:
             bell = self._bell  # taken first: a ring during the claim is not missed
             claim, self._handed = self._handed, None
-            if claim is None and not self._reserved:
+            if claim is None and not self._reserved and not self._empty:
                 claim = await self._claim()
             if claim is not None:
                 return claim
@@ -90,14 +95,18 @@ class Lane:
                 self._idle = False
 
     async def _claim(self) -> Claim | None:
+        self._empty = True  # before the look: a ring while it is under way counts
         now = self._clock()
         may_load = now - self._last_load >= OVERDUE_SECONDS
         overdue = now - OVERDUE_SECONDS if may_load else 0.0
         try:
-            return await self._rooms.store.claim(self.backend.name, self._warm(), overdue)
+            claim = await self._rooms.store.claim(self.backend.name, self._warm(), overdue)
         except StorageFailed as error:
             log.warning("No job could be taken for %s: %s", self.backend.name, error)
-            return None
+            claim, self._empty = None, False
+        if claim is not None:
+            self._empty = False
+        return claim
 
     def _warm(self) -> frozenset[str]:
         try:
@@ -116,7 +125,8 @@ class Lane:
             if self.running.get(job_id) is attempt:
                 del self.running[job_id]
             self._slots.release()
-            self.ring()
+            if attempt.requeued:
+                self.ring()
 
 
 class Dispatcher:

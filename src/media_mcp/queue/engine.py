@@ -231,7 +231,9 @@ class Queue:
         """
         with self._news.follow(job_id) as follower:
             self._watch.stir()
-            job = await self.get(job_id, caller)
+            job = self._news.latest(job_id)
+            if job is None or job.caller.owner != caller.owner:
+                job = await self.get(job_id, caller)
             missed = follower.take()
             if missed is not None and missed.state.terminal:
                 job = missed

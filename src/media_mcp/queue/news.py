@@ -12,6 +12,7 @@ from media_mcp.job import Job
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Job], None]
+REMEMBERED = 256
 
 
 class Follower:
@@ -44,6 +45,7 @@ class News:
     def __init__(self) -> None:
         self._listeners: dict[object, Listener] = {}
         self._followers: dict[str, set[Follower]] = {}
+        self._latest: dict[str, Job] = {}
 
     @property
     def awaited(self) -> bool:
@@ -71,7 +73,15 @@ class News:
             if not followers:
                 del self._followers[job_id]
 
+    def latest(self, job_id: str) -> Job | None:
+        """Return a job as it was last told here, if that is not long ago."""
+        return self._latest.get(job_id)
+
     def publish(self, job: Job, *, state: bool) -> None:
+        self._latest.pop(job.id, None)
+        self._latest[job.id] = job
+        if len(self._latest) > REMEMBERED:
+            del self._latest[next(iter(self._latest))]
         for follower in self._followers.get(job.id, ()):
             follower.tell(job)
         if state:

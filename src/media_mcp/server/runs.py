@@ -135,6 +135,8 @@ class _Teller:
 
     async def tell(self, job: Job) -> None:
         self._job = job
+        if job.state.terminal:  # the answer itself says so
+            return
         step = float(job.step or 0)
         value = step if step > self._last else self._last + 1e-3
         await self._send(value)

@@ -27,6 +27,9 @@ _QUICK: dict[str, dict[str, int]] = {
 }
 
 
+LEGIBLE = 96  # pixels of the shorter side under which nobody could read the words
+
+
 def make_pictures(wish: Wish, output: OutputSpec, folder: Path) -> list[Output]:
     """Write `wish.count` pictures of `wish.size` pixels, each of other colours."""
     ending = picture_ending(wish, output)
@@ -59,7 +62,8 @@ def draw_card(wish: Wish, size: tuple[int, int], index: int = 0) -> Image:
     card = Image.new("RGB", size, ground)
     draw = ImageDraw.Draw(card)
     _draw_mark(draw, size, mark, wish.dice[index % 16])
-    _draw_words(draw, size, wish)
+    if min(size) >= LEGIBLE:
+        _draw_words(draw, size, wish)
     return card
 
 

@@ -1,0 +1,179 @@
+"""Writes settings.md, tools.md and cli.md in docs/ from the code; `--check` fails on drift."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+    os.environ.pop(name, None)
+os.environ["COLUMNS"] = "80"
+
+from media_mcp.catalog.catalog import Catalog  # noqa: E402 (the environment is read on import)
+from media_mcp.cli import main as media_mcp  # noqa: E402
+from media_mcp.server.general_tools import TOOLS  # noqa: E402
+from media_mcp.server.tooldefs import model_tool  # noqa: E402
+from media_mcp.settings import FILE_NAME, Settings  # noqa: E402
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+MADE = "<!-- Made by scripts/generate_docs.py (make docs). Change the code, not this page. -->"
+COMMANDS = (
+    "serve",
+    "run",
+    "models",
+    "describe",
+    "quote",
+    "jobs",
+    "cancel",
+    "doctor",
+    "catalog check",
+)
+
+
+def pages() -> dict[str, str]:
+    """Return every generated page by file name."""
+    return {
+        "settings.md": _page(settings_page()),
+        "tools.md": _page(tools_page()),
+        "cli.md": _page(cli_page()),
+    }
+
+
+def settings_page() -> Iterator[str]:
+    yield "# Settings\n"
+    yield MADE + "\n"
+    yield (
+        f"Each can be set by a flag of `media-mcp serve` where there is one ([cli.md](cli.md)), in "
+        f"the environment as `MEDIA_MCP_<NAME>`, in `./{FILE_NAME}` or in "
+        f"`~/.config/media-mcp/{FILE_NAME}`; the first that is set wins. In the environment, lists "
+        "are JSON: `MEDIA_MCP_ROOTS='[\"/data/photos\"]'`.\n"
+    )
+    yield "| name | type | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for name, field in Settings.model_fields.items():
+        default = _shown(field.get_default(call_default_factory=True))
+        meaning = _cell(field.description or "") + _bounds(field.metadata)
+        yield f"| `{name}` | {_type(field.annotation)} | {default} | {meaning} |"
+    yield f"\nAn example of `{FILE_NAME}`:\n"
+    yield '```toml\ntools = "text-to-image,text-to-video"\nwait = 30\nroots = ["/data/photos"]\n```'
+
+
+def tools_page() -> Iterator[str]:
+    models = Catalog.load().select("featured")
+    yield "# Tools\n"
+    yield MADE + "\n"
+    yield (
+        "What an MCP client sees by default: the general tools, and one typed tool for each "
+        "featured model. Every other model is reached through `run_model`, or listed with "
+        "`--tools`.\n"
+    )
+    for tool in [*(general.definition() for general in TOOLS), *map(model_tool, models)]:
+        yield from _tool(tool.name, tool.description or "", tool.input_schema)
+    yield "## What a run answers\n"
+    yield (
+        "`structuredContent` holds, where known: `state`, `job_id`, `model`, `assets` (each with "
+        "`uri`, `path`, `mime_type`, `bytes`, and `width`, `height` in pixels, `duration` in "
+        "seconds), `text`, `seed`, `cost_usd`, `seconds`, `route` and `why_route`, `progress`, "
+        "`findings`, `error` (`code`, `message`) and `next`, the call to make now. It takes 300 "
+        "tokens at most. A text block repeats it; a `resource_link` for each asset and one small "
+        "preview picture follow."
+    )
+
+
+def _tool(name: str, description: str, schema: dict[str, Any]) -> Iterator[str]:
+    yield f"## `{name}`\n"
+    yield f"{description}\n"
+    properties = schema["properties"]
+    if not properties:
+        yield "No arguments.\n"
+        return
+    yield "| argument | type | meaning |"
+    yield "| --- | --- | --- |"
+    for argument, about in properties.items():
+        yield f"| `{argument}` | {about['type']} | {_meaning(argument, about, schema)} |"
+    yield ""
+
+
+def _meaning(name: str, about: dict[str, Any], schema: dict[str, Any]) -> str:
+    required = "Required. " if name in schema.get("required", ()) else ""
+    bounds = [
+        f"{word} {about[key]}"
+        for key, word in (("minimum", "from"), ("maximum", "to"), ("maxLength", "at most"))
+        if key in about
+    ]
+    if "enum" in about:
+        bounds.append(f"one of {', '.join(map(str, about['enum']))}")
+    if "default" in about:
+        bounds.append(f"default {str(about['default']).lower()}")
+    return _cell(required + about["description"] + (f" ({', '.join(bounds)})" if bounds else ""))
+
+
+def cli_page() -> Iterator[str]:
+    yield "# Command line\n"
+    yield MADE + "\n"
+    for command in ("", *COMMANDS):
+        words = command.split()
+        yield f"## `{' '.join(['media-mcp', *words])}`\n"
+        yield f"```text\n{_help(words)}\n```\n"
+
+
+def _help(words: Sequence[str]) -> str:
+    said = io.StringIO()
+    with redirect_stdout(said):
+        media_mcp([*words, "--help"])
+    return "\n".join(line.rstrip() for line in said.getvalue().strip().splitlines())
+
+
+def _type(annotation: Any) -> str:
+    words = getattr(annotation, "__name__", "") if isinstance(annotation, type) else ""
+    return _cell(words or str(annotation).replace("pathlib.", "").replace(" | None", ""))
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "unset"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
+    home, text = str(Path.home()), str(value)
+    return f"`{'~' + text.removeprefix(home) if text.startswith(home) else text}`"
+
+
+def _bounds(metadata: Sequence[Any]) -> str:
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    found = [f"{s} {getattr(m, n)}" for m in metadata for n, s in signs.items() if hasattr(m, n)]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _page(lines: Iterator[str]) -> str:
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or with `--check` only compare them."""
+    drifted = []
+    for name, text in pages().items():
+        path = DOCS / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        drifted.append(name)
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+    if not drifted or "--check" not in arguments:
+        print(f"docs: {', '.join(drifted) or 'nothing'} changed.")
+        return 0
+    print(f"error: docs/{', docs/'.join(drifted)} does not match the code.", file=sys.stderr)
+    print("hint: make docs", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
