@@ -13,7 +13,7 @@ from media_mcp.server import answer
 SHA = "ab" * 32
 
 
-def asset(number: int = 0, folder: str = "/home/someone/.local/share/media-mcp") -> Asset:
+def asset(number: int = 0, folder: str = "/srv/someone/and/a/long/way/to/media-mcp") -> Asset:
     path = Path(f"{folder}/assets/2026-11/sketch-a-red-boat-on-a-blue-sea-{number:08}.png")
     return Asset(f"media://{SHA}.png", path, MediaKind.IMAGE, "image/png", 123456, 1024, 1024)
 

@@ -171,7 +171,7 @@ class MediaStore:
                 side = _fresh(staged, facts, file, role, provenance)
             else:
                 self._again(staged, side, provenance)
-            # What replaces a good sidecar must be whole before it does; a new one has until `settle`.
+            # What replaces a good sidecar must be whole before; a new one has until `settle`.
             self._shelf.write(_index(staged.sha256), _dump(side), durable=known)
             self._settle(_index(staged.sha256), side["file"], new=not known)
         return self._asset(staged.sha256, side)
