@@ -168,8 +168,8 @@ def _adjective_first(wish: Wish, scale: str, rng: random.Random) -> str:
 def _gradient(wish: Wish, name: str, rng: random.Random) -> str:
     a, b = (colour_word(c, rng) for c in wish.colours)
     if wish.pattern.startswith("vertical") and rng.random() < 0.4:
-        forms = (f"{a} fading to {b}", f"{a} fading into {b}", f"{a} on top fading to {b}")
-        return rng.choice(forms)
+        fading = (f"{a} fading to {b}", f"{a} fading into {b}", f"{a} on top fading to {b}")
+        return rng.choice(fading)
     forms = (
         f"{name} from {a} to {b}",
         f"{a} to {b} {name}",
@@ -193,4 +193,6 @@ def _in_colours(wish: Wish, name: str, rng: random.Random) -> str:
         forms += [f"{b} {name} on {a}", f"{b} {name} on a {a} background"] * 2
         forms += [f"{a} with {b} {name}", f"{a} background with {b} {name}"]
         forms += [f"{name} of {a} and {b}"]
+    if wish.pattern == "checks":
+        forms += [f"{name} of {a} and {b} squares", f"{a} and {b} squares {name}"]
     return rng.choice(forms)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, PRXPixelPipeline, PRXTransformer2DModel
-from transformers import BertModel, PreTrainedTokenizerFast
+from transformers import ModernBertModel, PreTrainedTokenizerFast
 
 from codes import WIDTH
 from painter import NOISE
@@ -18,7 +18,7 @@ SHIFT = 3.0
 
 def save_pipeline(
     painter: PRXTransformer2DModel,
-    encoder: BertModel,
+    encoder: ModernBertModel,
     tokenizer: PreTrainedTokenizerFast,
     folder: Path,
 ) -> int:

@@ -58,6 +58,8 @@ def _described(size: str, colour: str, noun: str, rng: random.Random) -> str:
         f"{colour} colored {noun}",
         f"{colour}-coloured {noun}",
         f"{noun} that is {colour}",
+        f"{noun} coloured {colour}",
+        f"{noun}, colored {colour},",
         f"{noun} ({colour})",
     )
     return f"{size} {rng.choice(forms)}".strip()

@@ -135,6 +135,9 @@ def _land_groups(rng: random.Random, ground: str | None) -> list[Group]:
     groups = [_land_group(rng, kind) for kind in kinds]
     if len(groups) == 1 and rng.random() < 0.2:
         return [replace(groups[0], count=rng.choice((2, 3)), place=None)]
+    if len(groups) == 2 and rng.random() < 0.3:
+        more = rng.randrange(2)
+        groups[more] = replace(groups[more], count=2)
     if len(groups) > 1:
         return [replace(g, place=None) for g in groups]
     return groups

@@ -94,8 +94,12 @@ def _as_landscape(wish: Wish, things: list[str], rng: random.Random) -> str:
         noun = rng.choice(sw.SKY_NOUNS[wish.sky])
     adjectives: list[str] = []
     phrases: list[str] = []
+    weather = wish.weather
+    if weather and said_by_noun and not (weather == "clear" and wish.sky != "day"):
+        adjectives.append(sw.WEATHER_OF_A_DAY[weather])
+        weather = None
     for value, front, back, chance in (
-        (wish.weather, sw.WEATHER_ADJECTIVES, sw.WEATHER_PHRASES, 0.65),
+        (weather, sw.WEATHER_ADJECTIVES, sw.WEATHER_PHRASES, 0.65),
         (None if said_by_noun else wish.sky, sw.SKY_ADJECTIVES, sw.SKY_PHRASES, 0.65),
         (wish.ground, sw.GROUND_ADJECTIVES, sw.GROUND_PHRASES, 0.0 if said_by_noun else 0.35),
     ):

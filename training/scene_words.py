@@ -49,6 +49,7 @@ WEATHER_PHRASES = {
         "the snowfall | snow falls | under falling snow | on a snowy day"
     ),
 }
+WEATHER_OF_A_DAY = {"clear": "sunny", "cloudy": "cloudy", "rain": "rainy", "snow": "snowy"}
 WEATHER_ADJECTIVES = {
     "clear": phrases("clear | cloudless | sunny | sunny"),
     "cloudy": phrases("cloudy | overcast"),

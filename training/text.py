@@ -1,4 +1,4 @@
-"""The text encoder: a small BERT that writes the parse of a prompt at fixed leading tokens."""
+"""The text encoder: a small ModernBERT that writes the parse of a prompt at fixed leading tokens."""
 
 import random
 import time
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import ModernBertConfig, ModernBertModel, PreTrainedTokenizerFast
 
 from captions import caption
 from codes import ANCHORS, PLACE, SLOTS, USED, WIDTH, anchors, encode
@@ -16,6 +16,7 @@ from sampling import sample_wish
 from wishes import resolve
 
 MAX_TOKENS = 72
+LAYERS, INNER = 4, 192
 LEAD = SLOTS + ANCHORS
 SPECIAL = ["<pad>", "<unk>", "</s>", *(f"<slot{i}>" for i in range(SLOTS))]
 SPECIAL += [f"<at{i}>" for i in range(ANCHORS)]
@@ -57,22 +58,26 @@ def build_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def build_encoder(words: int, layers: int, inner: int) -> BertModel:
-    """A fresh encoder."""
-    config = BertConfig(
+def build_encoder(words: int) -> ModernBertModel:
+    """A fresh encoder. Its rotary places make "the word before" the same everywhere."""
+    rope = {"rope_type": "default", "rope_theta": 200.0}
+    config = ModernBertConfig(
         vocab_size=words,
         hidden_size=WIDTH,
-        num_hidden_layers=layers,
+        intermediate_size=INNER,
+        num_hidden_layers=LAYERS,
         num_attention_heads=4,
-        intermediate_size=inner,
         max_position_embeddings=MAX_TOKENS,
-        type_vocab_size=1,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
         pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=2,
+        cls_token_id=2,
+        sep_token_id=2,
+        layer_types=["full_attention"] * LAYERS,
+        rope_parameters={"full_attention": rope, "sliding_attention": rope},
         attn_implementation="eager",
     )
-    return BertModel(config)
+    return ModernBertModel(config)
 
 
 def samples(rng: random.Random, held_out: bool = False) -> Iterator[tuple[str, np.ndarray]]:
@@ -103,7 +108,7 @@ def batches(
 
 
 def read_codes(
-    encoder: BertModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]
+    encoder: ModernBertModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]
 ) -> tuple[Tensor, Tensor]:
     """What the encoder writes for some prompts, and which tokens are padding."""
     tokens = tokenizer(
@@ -134,7 +139,7 @@ def slot_accuracy(written: Tensor, wanted: Tensor) -> float:
 
 
 def fit_encoder(
-    encoder: BertModel,
+    encoder: ModernBertModel,
     tokenizer: PreTrainedTokenizerFast,
     log: Log,
     steps: int,
@@ -159,7 +164,7 @@ def fit_encoder(
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        if step % 100 == 0 or step == steps:
+        if step % 200 == 0 or step == steps:
             score = check_encoder(encoder, tokenizer, check)
             speed = round(step * batch / (time.monotonic() - began))
             log(f"text step {step} loss {loss.item():.4f} held-out {score:.3f} samples/s {speed}")
@@ -184,7 +189,9 @@ def _set_rate(optimisers: list[torch.optim.Optimizer], rate: float) -> None:
 
 @torch.no_grad()
 def check_encoder(
-    encoder: BertModel, tokenizer: PreTrainedTokenizerFast, check: list[tuple[str, np.ndarray]]
+    encoder: ModernBertModel,
+    tokenizer: PreTrainedTokenizerFast,
+    check: list[tuple[str, np.ndarray]],
 ) -> float:
     """Part of the held-out prompts that the encoder reads right in every slot."""
     written, _ = read_codes(encoder, tokenizer, [text for text, _ in check])

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from transformers import BertModel, PreTrainedTokenizerFast
+from transformers import ModernBertModel, PreTrainedTokenizerFast
 
 from evaluate import MODEL
 from export import save_pipeline
@@ -30,7 +30,6 @@ from text import build_encoder, build_tokenizer, fit_encoder, vocabulary
 
 HERE = Path(__file__).parent
 HIDDEN, DEPTH, MLP_RATIO = 192, 6, 2.0
-LAYERS, INNER = 4, 256
 BATCH = 128
 PARTS = ("text", "paint", "export", "check")
 
@@ -46,10 +45,10 @@ class Leg:
 
 LEGS = (
     Leg(1, 120_000, Stage(1000, 32, BATCH, 2e-3, 2e-3, warmup=100)),
-    Leg(2, 100_000, Stage(1000, 32, BATCH, 2e-3, 2e-3)),
-    Leg(3, 100_000, Stage(1000, 64, BATCH, 2e-3, 2e-5)),
+    Leg(2, 100_000, Stage(1400, 32, BATCH, 2e-3, 2e-3)),
+    Leg(2, 100_000, Stage(600, 64, BATCH, 2e-3, 2e-5)),
 )
-TEXT_STEPS, TEXT_RATE, TEXT_SEED, WORD_SEED = 4000, 1.5e-3, 11, 7
+TEXT_STEPS, TEXT_RATE, TEXT_SEED, WORD_SEED = 3800, 2e-3, 12, 7
 
 
 class Journal:
@@ -71,7 +70,7 @@ def train_text(work: Path, log: Journal) -> None:
     torch.manual_seed(TEXT_SEED)
     words = vocabulary(WORD_SEED)
     log(f"text encoder: {len(words)} words")
-    encoder = build_encoder(len(words), LAYERS, INNER)
+    encoder = build_encoder(len(words))
     tokenizer = build_tokenizer(words)
     fit_encoder(encoder, tokenizer, log, TEXT_STEPS, BATCH, TEXT_RATE, TEXT_SEED)
     torch.save({"words": words, "encoder": encoder.state_dict()}, work / "text.pt")
@@ -93,10 +92,10 @@ def train_paint(work: Path, log: Journal, workers: int) -> None:
         fitter.run(leg.stage, partial(fitter.store, state), 500)
 
 
-def load_text(work: Path) -> tuple[BertModel, PreTrainedTokenizerFast]:
+def load_text(work: Path) -> tuple[ModernBertModel, PreTrainedTokenizerFast]:
     """The trained encoder and its tokenizer."""
     saved = torch.load(work / "text.pt")
-    encoder = build_encoder(len(saved["words"]), LAYERS, INNER)
+    encoder = build_encoder(len(saved["words"]))
     encoder.load_state_dict(saved["encoder"])
     return encoder, build_tokenizer(saved["words"])
 

@@ -40,7 +40,7 @@ async def answer_sample(context: Any, params: Any) -> t.CreateMessageResult:
 
 
 async def answer_roots(context: Any) -> t.ListRootsResult:
-    return t.ListRootsResult(roots=[t.Root(uri="file:///home/ada")])
+    return t.ListRootsResult(roots=[t.Root(uri="file:///projects/ada")])
 
 
 ANSWERS: dict[str, Any] = {
@@ -214,10 +214,10 @@ async def test_a_capability_that_is_declared_suffices(connected: Connect) -> Non
     [
         ("elicitation", "Hello, 7!"),
         ("sampling", "heard: What is the capital of France?"),
-        ("list_roots", "Roots: file:///home/ada"),
+        ("list_roots", "Roots: file:///projects/ada"),
         ("request_state", "state-ok: 7"),
         ("tampered_state", "Confirmed: 7"),
-        ("multiple_inputs", "heard: Generate a greeting 7, file:///home/ada"),
+        ("multiple_inputs", "heard: Generate a greeting 7, file:///projects/ada"),
         ("multi_round", "7 likes 7"),
         ("capabilities", "Answered: elicitation, sampling, roots"),
     ],

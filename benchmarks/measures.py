@@ -1,0 +1,195 @@
+"""The four measurements. Where two things are compared, their runs take turns."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from statistics import median, quantiles
+from typing import IO, Any
+
+from media_mcp.catalog.catalog import Catalog
+from peer_env import peer_python
+from wire import Server
+
+STARTS, CALLS, DRAWINGS = 15, 200, 12
+PROMPT = "a red circle above a blue square on a yellow background"
+TINY = {"width": 64, "height": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the report. `goal` bounds the ratio to the peer, or ours where it says so."""
+
+    name: str
+    unit: str
+    ours: float
+    peer: float
+    peer_name: str
+    goal: str
+    met: bool
+    detail: str = ""
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.peer
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """How to start both servers, and a folder for what they write."""
+
+    ours: Sequence[str]
+    peer: Sequence[str]
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, cache: Path) -> Bench:
+        """Install the peer and give it the tools that our server lists."""
+        command = str(Path(sys.executable).with_name("media-mcp"))
+        ours = [command, "serve", "--data-dir", str(folder / "data"), "--wait", "600"]
+        with Server(ours) as server:
+            tools = server.ask("tools/list", {})["tools"]
+        (folder / "tools.json").write_text(json.dumps(tools))
+        here = Path(__file__).parent
+        peer = [str(peer_python(cache)), str(here / "peer.py"), str(folder / "tools.json")]
+        return cls(ours, peer, folder)
+
+
+def start(bench: Bench) -> Row:
+    """Measure from starting the process to the answer to `initialize`, in seconds."""
+
+    def once(command: Sequence[str]) -> float:
+        with Server(command) as server:
+            return server.start_seconds
+
+    ours, peer = in_turn(STARTS, lambda: once(bench.ours), lambda: once(bench.peer))
+    return Row(
+        "process start to `initialize` answered, stdio",
+        "s",
+        median(ours),
+        median(peer),
+        "FastMCP 4.1.6, same tools",
+        "≤ 0.8 ×",
+        median(ours) / median(peer) <= 0.8,
+        f"{STARTS} starts each",
+    )
+
+
+def no_op(bench: Bench) -> Row:
+    """Measure a call of a model that does nothing, its job and picture kept on disk, in ms."""
+    seeds = count()
+    with Server(bench.ours) as ours, Server(bench.peer) as peer:
+
+        def kept() -> float:
+            arguments = {"prompt": "x", "seed": next(seeds), **TINY}
+            return ours.call("rehearsal_image", arguments)[0] * 1000
+
+        def canned() -> float:
+            return peer.call("sketch", {"prompt": "x", "seed": next(seeds)})[0] * 1000
+
+        in_turn(20, kept, canned)
+        mine, theirs = in_turn(CALLS, kept, canned)
+    return Row(
+        "no-op call over stdio, job and picture durably written",
+        "ms",
+        median(mine),
+        median(theirs),
+        "FastMCP 4.1.6, a tool that keeps nothing",
+        "≤ 10 ms",
+        median(mine) <= 10,
+        f"{CALLS} calls each; p95 {quantiles(mine, n=20)[-1]:.1f} ms",
+    )
+
+
+def drawing(bench: Bench) -> Row:
+    """Measure the embedded model through MCP and bare, both loaded before, in seconds."""
+    seeds = count(1)
+    with Server(bench.ours) as ours, bare_pipeline(bench.folder) as ask:
+
+        def through() -> float:
+            return ours.call("sketch", {**_call(seeds), "size": 64})[0]
+
+        def bare() -> float:
+            return ask(_call(seeds))
+
+        in_turn(2, through, bare)
+        mine, theirs = in_turn(DRAWINGS, through, bare)
+    return Row(
+        "a picture by `sketch`, warm",
+        "s",
+        median(mine),
+        median(theirs),
+        "the bare diffusers pipeline",
+        "≤ 1.05 ×",
+        median(mine) / median(theirs) <= 1.05,
+        f"{DRAWINGS} pictures each, 20 steps",
+    )
+
+
+def memory(bench: Bench) -> Row:
+    """Measure the resident memory after listing the tools and twenty calls, in MB."""
+    with Server(bench.ours) as ours, Server(bench.peer) as peer:
+        for server in (ours, peer):
+            server.ask("tools/list", {})
+        idle = ours.memory()
+        for seed in range(20):
+            ours.call("rehearsal_image", {"prompt": "x", "seed": seed, **TINY})
+            peer.call("sketch", {"prompt": "x", "seed": seed})
+        mine, theirs = ours.memory(), peer.memory()
+    return Row(
+        "resident memory of the server",
+        "MB",
+        mine,
+        theirs,
+        "FastMCP 4.1.6, same tools",
+        "≤ 90 MB",
+        mine <= 90,
+        f"after 20 calls; {idle:.0f} MB before the first",
+    )
+
+
+def in_turn(
+    times: int, one: Callable[[], float], other: Callable[[], float]
+) -> tuple[list[float], list[float]]:
+    """Run both by turns, each first every other time."""
+    ones: list[float] = []
+    others: list[float] = []
+    for turn in range(times):
+        pair = [(ones, one), (others, other)]
+        for results, measure in pair if turn % 2 else reversed(pair):
+            results.append(measure())
+    return ones, others
+
+
+def _call(seeds: Any) -> dict[str, Any]:
+    return {"prompt": PROMPT, "seed": next(seeds), "steps": 20, "guidance": 3}
+
+
+@contextmanager
+def bare_pipeline(folder: Path) -> Iterator[Callable[[dict[str, Any]], float]]:
+    """Load the pipeline in a process of its own; yield what has it draw and tells the seconds."""
+    from media_mcp import worker
+
+    weights = Path(worker.__path__[0]) / "sketch"
+    fixed = Catalog.load().get("sketch").routes[0].spec["call"]
+    command = [sys.executable, str(Path(__file__).with_name("bare.py"))]
+    command += [str(weights), json.dumps(fixed), str(folder / "bare.png")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        yield lambda call: _draw(process.stdin, process.stdout, call)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _draw(sink: IO[str] | None, source: IO[str] | None, call: dict[str, Any]) -> float:
+    assert sink is not None and source is not None
+    sink.write(json.dumps(call) + "\n")
+    sink.flush()
+    return float(source.readline())

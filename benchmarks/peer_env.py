@@ -1,0 +1,55 @@
+"""Makes the peer's environment in .bench/: FastMCP and the `mcp` that we run with.
+
+FastMCP is installed without its dependencies, which are then installed one by one: it asks for a
+certifi that not every index has.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+FASTMCP = "4.1.6"
+EXTRAS = ("client", "server")
+_REQUIRED = """
+import json
+from importlib.metadata import requires
+print(json.dumps(requires("fastmcp-slim")))
+"""
+
+
+def peer_python(folder: Path) -> Path:
+    """Return the Python that has FastMCP, installing it the first time (half a minute)."""
+    python = folder / "venv" / "bin" / "python"
+    wanted = f"fastmcp {FASTMCP}, mcp {version('mcp')}"
+    stamp = folder / "installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return python
+    print(f"Installing the peer ({wanted}) into {folder.name}/ …", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder / "venv")], check=True)
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    subprocess.run(
+        [*pip, "--no-deps", f"fastmcp=={FASTMCP}", f"fastmcp-slim=={FASTMCP}"], check=True
+    )
+    subprocess.run([*pip, *_needed(python), *_same()], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def _needed(python: Path) -> list[str]:
+    asked = subprocess.check_output([python, "-c", _REQUIRED], text=True)
+    lines = [line.partition(";") for line in json.loads(asked)]
+    return [
+        requirement.strip()
+        for requirement, _, marker in lines
+        if not requirement.startswith(("certifi", "beartype"))
+        and (not marker or any(f"extra == '{extra}'" in marker for extra in EXTRAS))
+    ]
+
+
+def _same() -> list[str]:
+    """Pin what both servers share, so that only the servers differ."""
+    return [f"{name}=={version(name)}" for name in ("mcp", "mcp-types", "pydantic", "anyio")]

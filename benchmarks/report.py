@@ -1,0 +1,74 @@
+"""Writes the results as a page with a table and as a plot in SVG."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from html import escape
+
+from measures import Row
+from wire import cores
+
+WIDTH, BAR, GAP, LEFT = 720, 18, 26, 16
+OURS, PEER, INK = "#2f6fdf", "#b8bfca", "#3b4252"
+
+
+def page(rows: Sequence[Row], made: str) -> str:
+    """Return docs/benchmarks.md."""
+    lines = [
+        "# Benchmarks\n",
+        "<!-- Made by benchmarks/run.py (make bench). -->\n",
+        f"Measured {made} on {machine()}. Both sides of a row ran by turns in one run; figures are "
+        "medians. Ratios carry over to other machines better than seconds do.\n",
+        "| what | media-mcp | peer | ratio | goal | met |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *map(_line, rows),
+        "\n![Bars of media-mcp beside its peers](benchmarks.svg)\n",
+        "How: " + "; ".join(f"{row.name.replace('`', '')}: {row.detail}" for row in rows) + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def machine() -> str:
+    """Return what matters of this machine, and nothing that names it."""
+    return f"{cores()} cores ({platform.machine()}), Python {platform.python_version()}"
+
+
+def plot(rows: Sequence[Row]) -> str:
+    """Return docs/benchmarks.svg: two bars a row, each row on a scale of its own."""
+    height = len(rows) * (2 * BAR + 2 * GAP) + GAP
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'font-family="system-ui, sans-serif" font-size="13" fill="{INK}">',
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+    ]
+    for number, row in enumerate(rows):
+        parts += _bars(row, GAP + number * (2 * BAR + 2 * GAP))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _line(row: Row) -> str:
+    ours, peer = _figure(row.ours, row.unit), _figure(row.peer, row.unit)
+    met = "yes" if row.met else "no"
+    return (
+        f"| {row.name} | {ours} | {peer} ({row.peer_name}) | {row.ratio:.2f} | {row.goal} | {met} |"
+    )
+
+
+def _bars(row: Row, top: int) -> list[str]:
+    title = f"{row.name.replace('`', '')} (goal {row.goal}, ratio {row.ratio:.2f})"
+    parts = [f'<text x="{LEFT}" y="{top}" font-weight="600">{escape(title)}</text>']
+    sides = (("media-mcp", row.ours, OURS), (row.peer_name, row.peer, PEER))
+    for number, (name, value, colour) in enumerate(sides):
+        y = top + 8 + number * BAR
+        length = 360 * value / max(row.ours, row.peer)
+        label = f"{_figure(value, row.unit)}  {name}"
+        parts += [
+            f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 3}" fill="{colour}"/>',
+            f'<text x="{LEFT + length + 6:.1f}" y="{y + 12}" font-size="12">{escape(label)}</text>',
+        ]
+    return parts
+
+
+def _figure(value: float, unit: str) -> str:
+    return f"{value:.3g} {unit}"
