@@ -1,4 +1,4 @@
-"""The text encoder: a small ModernBERT that writes the parse of a prompt at fixed leading tokens."""
+"""The text encoder: a small ModernBERT that writes the parse of a prompt at fixed tokens."""
 
 import random
 import time
@@ -187,12 +187,12 @@ def _set_rate(optimisers: list[torch.optim.Optimizer], rate: float) -> None:
             group["lr"] = rate
 
 
-@torch.no_grad()
 def check_encoder(
     encoder: ModernBertModel,
     tokenizer: PreTrainedTokenizerFast,
     check: list[tuple[str, np.ndarray]],
 ) -> float:
     """Part of the held-out prompts that the encoder reads right in every slot."""
-    written, _ = read_codes(encoder, tokenizer, [text for text, _ in check])
+    with torch.no_grad():
+        written, _ = read_codes(encoder, tokenizer, [text for text, _ in check])
     return slot_accuracy(written, torch.from_numpy(np.stack([code for _, code in check])))

@@ -56,9 +56,7 @@ class Program:
         ended = await anyio.run_process(command, stdin=subprocess.DEVNULL, check=False)
         if ended.returncode:
             said = ended.stderr.decode(errors="replace").strip()[-300:]
-            raise BackendFailed(
-                f"{command[0]} ended with {ended.returncode}: {said}", "Look at it."
-            )
+            raise BackendFailed(f"{command[0]} failed: {said}", "Try it by hand.")
         if not path.is_file():
             raise BadOutput(f"{command[0]} wrote no file.", "Check `arguments` in the card.")
         return Result((Output(path, wanted.role, wanted.mime_type),), {"seed": run.seed})

@@ -76,6 +76,9 @@ def serve(
     media-mcp serve --tools text-to-image,sketch  # list the tools of a task and one model
     media-mcp serve --rehearse --wait 5           # free stand-in media, short waits
     """
+    from media_mcp.cli.lean import slim
+
+    slim()
     from media_mcp.cli.serve import serve as start
     from media_mcp.settings import load_settings
 
