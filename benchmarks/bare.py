@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +22,7 @@ def main() -> None:
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
-    torch.set_num_threads(cores())
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or cores()))
     pipe = DiffusionPipeline.from_pretrained(str(folder), torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     for line in sys.stdin:

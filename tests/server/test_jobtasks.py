@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 from mcp.shared.memory import create_client_server_memory_streams
-from support import Opened
-from wire import Wire
 
 from media_mcp.job import Caller, JobState
 from media_mcp.server.mcp import McpServer
+from support import Opened
+from wire import Wire
 
 pytestmark = pytest.mark.anyio
 
