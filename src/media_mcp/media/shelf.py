@@ -90,7 +90,6 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._store: LocalStore | None = None
-        self._settled: set[Path] = set()
 
     def path(self, key: str) -> Path:
         """Return where the object called `key` lies."""
@@ -124,16 +123,14 @@ class Shelf:
             staged.discard()
 
     def settle(self, *keys: str) -> None:
-        """Bring new objects to the disk, bytes and names, and the folders not settled before.
+        """Bring new objects to the disk, bytes and names.
 
-        Synchronising a file after its rename takes the name along on ext4, XFS, btrfs and APFS,
-        which spares synchronising its folder each time.
+        Synchronising a file after its rename takes its name and new folders along on ext4, XFS,
+        btrfs and APFS, which spares synchronising the folders too.
         """
-        fresh = {self.path(key).parent for key in keys} - self._settled
         with storage_words(self.folder):
-            for path in (*map(self.path, keys), *fresh, *(folder.parent for folder in fresh)):
-                _sync(path)
-        self._settled |= fresh
+            for key in keys:
+                _sync(self.path(key))
 
     def remove(self, *keys: str) -> None:
         """Remove objects, as far as the disk lets us."""

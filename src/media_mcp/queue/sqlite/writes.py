@@ -251,10 +251,15 @@ def _ask_to_stop(pen: Pen, row: sqlite3.Row, reason: str) -> None:
 
 
 def answered(pen: Pen, job_id: str) -> None:
-    pen.db.execute(
-        "UPDATE jobs SET answered_at = ? WHERE id = ? AND answered_at IS NULL",
-        (pen.clock(), job_id),
-    )
+    # Not worth waiting for the disk: without it, the same call joins a job that has ended.
+    pen.db.execute("PRAGMA synchronous = NORMAL")
+    try:
+        pen.db.execute(
+            "UPDATE jobs SET answered_at = ? WHERE id = ? AND answered_at IS NULL",
+            (pen.clock(), job_id),
+        )
+    finally:
+        pen.db.execute("PRAGMA synchronous = FULL")
 
 
 def beat(pen: Pen) -> None:
