@@ -35,6 +35,13 @@ def _odd(rng: random.Random) -> str:
     return "zq" + "".join(rng.choices(string.ascii_lowercase, k=3))
 
 
+def nonsense(rng: random.Random) -> str:
+    """A prompt without one known thing in it: it gets a landscape."""
+    body = " ".join(_odd(rng) for _ in range(rng.choice((1, 1, 2, 3))))
+    article = rng.choice(("a ", "a ", "the ", "", ""))
+    return f"{rng.choice(sw.OPENINGS)} {article}{body}" if rng.random() < 0.3 else article + body
+
+
 def _with_odd_words(text: str, rng: random.Random) -> str:
     parts = [_odd(rng) if part == "<odd>" else part for part in text.split()]
     if rng.random() < 0.12:
@@ -194,5 +201,5 @@ def _in_colours(wish: Wish, name: str, rng: random.Random) -> str:
         forms += [f"{a} with {b} {name}", f"{a} background with {b} {name}"]
         forms += [f"{name} of {a} and {b}"]
     if wish.pattern == "checks":
-        forms += [f"{name} of {a} and {b} squares", f"{a} and {b} squares {name}"]
+        forms += [f"{name} of {a} and {b} squares", f"{a} and {b} squares {name}"] * 2
     return rng.choice(forms)

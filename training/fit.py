@@ -1,6 +1,5 @@
-"""Fits the picture model: Muon on the matrices of the blocks, AdamW on the rest, and an average."""
+"""Fits the picture model: Muon on the matrices of the blocks, AdamW on the rest."""
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,11 +36,12 @@ class Stage:
 
 
 class Fitter:
-    """The model, its optimisers and the running average of its weights."""
+    """The model, its pictures and its optimisers."""
 
-    def __init__(self, model: PRXTransformer2DModel, pool: Pool, log: Log) -> None:
-        self.model, self.pool, self.log = model, pool, log
-        self.average = copy.deepcopy(model).requires_grad_(False)
+    pool: Pool
+
+    def __init__(self, model: PRXTransformer2DModel, log: Log) -> None:
+        self.model, self.log = model, log
         inner = [p for n, p in model.named_parameters() if _is_matrix(n, p)]
         known = {id(p) for p in inner}
         outer = [p for p in model.parameters() if id(p) not in known]
@@ -52,13 +52,13 @@ class Fitter:
         self.net = torch.compile(Pass(model))
         self.step = 0
 
-    def run(self, stage: Stage, save: Callable[[], None], save_every: int) -> None:
-        """Runs one stage, saving now and then."""
+    def run(self, stage: Stage, first: int, save: Callable[[], None], save_every: int) -> None:
+        """Runs one stage from its step `first` on, saving now and then."""
         began, loss_sum = time.monotonic(), 0.0
-        for step in range(stage.steps):
+        for step in range(first, stage.steps):
             loss_sum += self._one(stage, stage.rate_at(step))
             if (step + 1) % 100 == 0:
-                speed = (step + 1) * stage.batch / (time.monotonic() - began)
+                speed = (step + 1 - first) * stage.batch / (time.monotonic() - began)
                 self.log(f"step {self.step} loss {loss_sum / 100:.5f} samples/s {speed:.0f}")
                 loss_sum = 0.0
             if (step + 1) % save_every == 0:
@@ -75,13 +75,7 @@ class Fitter:
             optimiser.step()
             optimiser.zero_grad()
         self.step += 1
-        self._follow()
         return float(loss.detach())
-
-    def _follow(self) -> None:
-        keep = min(0.998, (1 + self.step) / (10 + self.step))
-        average, current = list(self.average.parameters()), list(self.model.parameters())
-        torch._foreach_lerp_(average, [p.detach() for p in current], 1 - keep)
 
     def _loss(self, stage: Stage) -> Tensor:
         patches, codes, busy = self.pool
@@ -99,16 +93,14 @@ class Fitter:
 
     def store(self, path: Path) -> None:
         """Writes everything needed to go on."""
-        state = {"model": self.model.state_dict(), "average": self.average.state_dict()}
+        state = {"model": self.model.state_dict(), "step": self.step}
         state["optimisers"] = [o.state_dict() for o in self.optimisers]
-        state["step"] = self.step
         torch.save(state, path)
 
     def restore(self, path: Path) -> None:
         """Reads what `store` wrote."""
         state = torch.load(path)
         self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step = state["step"]

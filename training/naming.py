@@ -62,6 +62,8 @@ def _described(size: str, colour: str, noun: str, rng: random.Random) -> str:
         f"{noun}, colored {colour},",
         f"{noun} ({colour})",
     )
+    if rng.random() < 0.1:
+        return ", ".join(part for part in (noun, colour, size) if part)
     return f"{size} {rng.choice(forms)}".strip()
 
 

@@ -10,10 +10,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor
 from transformers import ModernBertConfig, ModernBertModel, PreTrainedTokenizerFast
 
-from captions import caption
+from captions import caption, nonsense
 from codes import ANCHORS, PLACE, SLOTS, USED, WIDTH, anchors, encode
 from sampling import sample_wish
-from wishes import resolve
+from wishes import Wish, resolve
 
 MAX_TOKENS = 72
 LAYERS, INNER = 4, 192
@@ -81,10 +81,13 @@ def build_encoder(words: int) -> ModernBertModel:
 
 
 def samples(rng: random.Random, held_out: bool = False) -> Iterator[tuple[str, np.ndarray]]:
-    """Captions and the codes that they stand for; now and then the empty prompt."""
+    """Captions and their codes; now and then the empty prompt, or one that says nothing."""
     while True:
         if not held_out and rng.random() < 0.005:
             yield "", np.zeros((SLOTS, USED), np.float32)
+            continue
+        if not held_out and rng.random() < 0.01:
+            yield nonsense(rng), encode(resolve(Wish("scene")))
             continue
         wish = sample_wish(rng)
         spec = resolve(wish)

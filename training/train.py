@@ -47,8 +47,9 @@ LEGS = (
     Leg(1, 120_000, Stage(1000, 32, BATCH, 2e-3, 2e-3, warmup=100)),
     Leg(2, 100_000, Stage(1400, 32, BATCH, 2e-3, 2e-3)),
     Leg(2, 100_000, Stage(600, 64, BATCH, 2e-3, 2e-5)),
+    Leg(2, 100_000, Stage(200, 64, BATCH, 6e-4, 1e-5)),
 )
-TEXT_STEPS, TEXT_RATE, TEXT_SEED, WORD_SEED = 3800, 2e-3, 12, 7
+TEXT_STEPS, TEXT_RATE, TEXT_SEED, WORD_SEED = 4800, 2e-3, 12, 7
 
 
 class Journal:
@@ -77,19 +78,25 @@ def train_text(work: Path, log: Journal) -> None:
 
 
 def train_paint(work: Path, log: Journal, workers: int) -> None:
-    """The picture model, leg by leg, on the codes that a perfect text encoder would write."""
+    """The picture model, leg by leg, on the codes that a perfect text encoder would write.
+
+    Goes on from what an earlier call left in `work`.
+    """
     torch.manual_seed(LEGS[0].seed)
-    model = build_painter(HIDDEN, DEPTH, MLP_RATIO)
+    fitter = Fitter(build_painter(HIDDEN, DEPTH, MLP_RATIO), log)
     state = work / "paint.pt"
-    fitter: Fitter | None = None
-    for leg in LEGS:
-        torch.manual_seed(leg.seed)
-        pool = build_pool(leg.pictures, leg.seed, workers)
-        log(f"rendered {len(pool[0])} pictures")
-        if fitter is None:
-            fitter = Fitter(model, pool, log)
-        fitter.pool = pool
-        fitter.run(leg.stage, partial(fitter.store, state), 500)
+    if state.exists():
+        fitter.restore(state)
+    end = 0
+    for number, leg in enumerate(LEGS):
+        first = fitter.step - end
+        end += leg.stage.steps
+        if fitter.step >= end:
+            continue
+        fitter.pool = build_pool(leg.pictures, leg.seed, workers)
+        log(f"leg {number}: rendered {len(fitter.pool[0])} pictures")
+        torch.manual_seed(100 * number + fitter.step)
+        fitter.run(leg.stage, first, partial(fitter.store, state), 200)
 
 
 def load_text(work: Path) -> tuple[ModernBertModel, PreTrainedTokenizerFast]:
@@ -101,9 +108,9 @@ def load_text(work: Path) -> tuple[ModernBertModel, PreTrainedTokenizerFast]:
 
 
 def export(work: Path, folder: Path, log: Journal) -> None:
-    """The pipeline folder, with the averaged weights of the picture model."""
+    """The pipeline folder."""
     painter = build_painter(HIDDEN, DEPTH, MLP_RATIO)
-    painter.load_state_dict(torch.load(work / "paint.pt")["average"])
+    painter.load_state_dict(torch.load(work / "paint.pt")["model"])
     size = save_pipeline(painter, *load_text(work), folder)
     log(f"saved {size} bytes")
 

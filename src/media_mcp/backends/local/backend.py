@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -161,12 +162,16 @@ class Local:
     async def _stop(self, worker: WorkerProcess, job_id: str) -> None:
         """Cancel the job in the worker; end a worker whose step does not end in time."""
         worker.send(protocol.Cancel(job_id))
-        try:
-            async with asyncio.timeout(self._cancel_seconds):
-                while not _ends(await worker.receive(), job_id):
-                    pass
-        except (TimeoutError, WorkerDied):
-            await worker.kill()
+        ended = False
+        with suppress(TimeoutError, WorkerDied):
+            try:
+                async with asyncio.timeout(self._cancel_seconds):
+                    while not _ends(await worker.receive(), job_id):
+                        pass
+                ended = True
+            finally:  # also where a second cancellation comes meanwhile
+                if not ended:
+                    await worker.kill()
 
     def _let_go_later(self) -> None:
         if self._idle_seconds and self._worker is not None:
