@@ -99,6 +99,17 @@ async def test_an_older_client_that_hangs_up_frees_the_device(served: Any) -> No
         assert await _cancelled(app)
 
 
+async def test_an_older_client_that_only_followed_a_job_may_leave_it_running(served: Any) -> None:
+    async with served(wait=0) as (app, url), Client(f"{url}/mcp", mode="legacy") as client:
+        started = await client.call_tool("test_slow", {"prompt": "x"})
+        job_id = started.structured_content["job_id"]
+        body = _call({"progressToken": 1})
+        body["params"] |= {"name": "get_job", "arguments": {"job_id": job_id}}
+        await _hang_up_in_mid_call(url, body, await _older_session(url))
+        again = await client.call_tool("get_job", {"job_id": job_id, "wait": 1})
+        assert again.structured_content["state"] == "running"
+
+
 async def _older_session(url: str) -> dict[str, str]:
     headers = {"Accept": "application/json, text/event-stream"}
     params = {

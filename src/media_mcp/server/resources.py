@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote
 
 import mcp_types as t
 from mcp.shared.exceptions import MCPError
@@ -201,8 +201,3 @@ def _contents(
 def _text(uri: str, mime_type: str, text: str) -> t.ReadResourceResult:
     contents = t.TextResourceContents(uri=uri, mime_type=mime_type, text=text)
     return t.ReadResourceResult(contents=[contents])
-
-
-def scheme(uri: str) -> str:
-    """Return the scheme of a URI, lower-case."""
-    return urlsplit(uri).scheme

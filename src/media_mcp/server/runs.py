@@ -75,14 +75,18 @@ class Runs:
         """
         self._waiting[job.id] += 1
         try:
-            return await self._wait(ctx, job, seconds)
+            job = await self._wait(ctx, job, seconds)
         except anyio.get_cancelled_exc_class():
-            if owner and self._background:
-                self._background.start_soon(self._hang_up, job)
+            if owner:
+                self._left(job)
             raise
         finally:
             self._waiting[job.id] -= 1
             self._waiting += Counter()  # drops what nobody waits for
+        gone = _gone(ctx)
+        if owner and not job.state.terminal and gone is not None and gone.is_set():
+            self._left(job)
+        return job
 
     async def answer(
         self, job: Job, *, joined: bool = False, first_asset: int = 0
@@ -114,9 +118,11 @@ class Runs:
             group.start_soon(teller.keep_alive)
             job = await self._queue.wait(job.id, job.caller, seconds, teller.tell)
             group.cancel_scope.cancel()
-        if gone is not None and gone.is_set() and not job.state.terminal and self._background:
-            self._background.start_soon(self._hang_up, job)
         return job
+
+    def _left(self, job: Job) -> None:
+        if self._background is not None:
+            self._background.start_soon(self._hang_up, job)
 
     async def _hang_up(self, job: Job) -> None:
         """Give the client a moment to call again, then stop what nobody waits for."""
