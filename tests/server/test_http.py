@@ -100,7 +100,7 @@ async def test_an_older_client_that_hangs_up_frees_the_device(served: Any) -> No
 
 
 async def test_an_older_client_that_only_followed_a_job_may_leave_it_running(served: Any) -> None:
-    async with served(wait=0) as (app, url), Client(f"{url}/mcp", mode="legacy") as client:
+    async with served(wait=0) as (_, url), Client(f"{url}/mcp", mode="legacy") as client:
         started = await client.call_tool("test_slow", {"prompt": "x"})
         job_id = started.structured_content["job_id"]
         body = _call({"progressToken": 1})
