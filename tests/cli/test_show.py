@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from media_mcp.cli.show import price_words
+from media_mcp.catalog.describe import price_words
 from media_mcp.job import Price
 
 
@@ -62,7 +62,7 @@ def test_routes_are_told_with_their_prices(cli, card: Callable[..., Path]):
 def test_a_price_that_is_not_known_is_not_guessed(cli, card: Callable[..., Path]):
     card(route="{backend: moon}")
     assert cli("describe", "my/model", "--json").json["routes"][0]["price"] is None
-    assert price_words(None) == price_words(Price(1, "call", "unknown")) == "unknown"
+    assert price_words(None) == price_words(Price(1, "call", "unknown")) == "price unknown"
 
 
 def test_a_model_is_described_with_bounds_defaults_and_an_example(cli):

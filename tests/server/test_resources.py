@@ -79,7 +79,7 @@ async def test_a_part_must_be_given_in_whole_numbers(opened: Opened) -> None:
 async def test_the_catalog_can_be_read_as_a_whole_and_by_model(opened: Opened) -> None:
     async with opened() as (_, server), Client(server.sdk) as client:
         (index,) = (await client.read_resource("catalog://models")).contents
-        assert "sketch\ttext-to-image\tFree.\tMIT" in index.text
+        assert "sketch\ttext-to-image\tfree\tMIT" in index.text
         (model,) = (await client.read_resource("catalog://models/rehearsal%2Fimage")).contents
         document = json.loads(model.text)
         assert document["id"] == "rehearsal/image"

@@ -6,11 +6,12 @@ import json
 import shlex
 
 from media_mcp.catalog.catalog import Catalog
+from media_mcp.catalog.describe import model_facts, price_of, price_words
 from media_mcp.catalog.model import Model, Param
 from media_mcp.catalog.schema import input_schema
 from media_mcp.cli.text import facts, say, say_json, table
 from media_mcp.errors import NotFound, did_you_mean
-from media_mcp.job import JSON, Price, Route
+from media_mcp.job import JSON, Route
 from media_mcp.settings import Settings
 
 
@@ -28,7 +29,7 @@ def list_models(settings: Settings, query: str, task: str, limit: int, as_json: 
         return say(f"No model fits. Tasks there are: {', '.join(catalog.tasks())}.")
     table(
         ("MODEL", "TASK", "PRICE", "BACKENDS", "ABOUT"),
-        [(m.id, m.task, price_words(m.routes[0].price), _backends(m), _about(m)) for m in found],
+        [(m.id, m.task, price_of(m), _backends(m), _about(m)) for m in found],
     )
 
 
@@ -59,13 +60,6 @@ def describe_model(settings: Settings, name: str, as_json: bool) -> None:
         say(f"\n{example.title}:\n  {example_command(model, example.arguments)}")
 
 
-def price_words(price: Price | None) -> str:
-    """Return `free`, `unknown` or `$0.04 per image`."""
-    if price is None or price.certainty == "unknown":
-        return "unknown"
-    return "free" if price.amount == 0 else f"${price.amount:g} per {price.unit}"
-
-
 def example_command(model: Model, arguments: JSON) -> str:
     """Return the shell command that makes a call."""
     pairs = [f"{name}={shlex.quote(_shell_text(value))}" for name, value in arguments.items()]
@@ -77,15 +71,7 @@ def _shell_text(value: JSON) -> str:
 
 
 def _row(model: Model) -> dict[str, JSON]:
-    return {
-        "id": model.id,
-        "tool": model.tool,
-        "title": model.title,
-        "task": model.task,
-        "description": model.description,
-        "licence": model.licence,
-        "routes": [_route(route) for route in model.routes],
-    }
+    return model_facts(model) | {"routes": [_route(route) for route in model.routes]}
 
 
 def _all_about(model: Model) -> dict[str, JSON]:

@@ -11,6 +11,7 @@ import mcp_types as t
 from mcp.server.context import HandlerResult
 
 from media_mcp.catalog.catalog import Catalog
+from media_mcp.catalog.describe import model_facts, price_of
 from media_mcp.catalog.model import Model
 from media_mcp.errors import InvalidArguments, NotFound, did_you_mean
 from media_mcp.job import JSON, Job, JobState, Quote
@@ -19,7 +20,7 @@ from media_mcp.server import answer
 from media_mcp.server.ask import client_roots
 from media_mcp.server.intake import Intake
 from media_mcp.server.runs import Runs, caller_of
-from media_mcp.server.tooldefs import price_words, tool_schema
+from media_mcp.server.tooldefs import tool_schema
 from media_mcp.server.toolset import Context
 
 _LIST_TOKENS = 1500
@@ -56,14 +57,7 @@ class Desk:
 
     async def describe_model(self, call: Call) -> HandlerResult:
         model = self._catalog.get(call.arguments["model"])
-        facts = {
-            "id": model.id,
-            "tool": model.tool,
-            "title": model.title,
-            "description": model.description,
-            "task": model.task,
-            "licence": model.licence,
-            "price": price_words(model),
+        facts = model_facts(model) | {
             "arguments": tool_schema(model),
             "routes": [_quote(quote) for quote in await self._queue.quotes(model, {})],
             "example": dict(model.examples[0].arguments) if model.examples else None,
@@ -137,7 +131,7 @@ class Desk:
             "id": model.id,
             "task": model.task,
             "about": answer.shorten(words, 90),
-            "price": price_words(model).rstrip("."),
+            "price": price_of(model),
             "runs_on": ready.backend if ready else f"not ready: {quotes[0].reason}"[:60],
         }
 

@@ -11,13 +11,14 @@ import mcp_types as t
 from mcp.shared.exceptions import MCPError
 
 from media_mcp.catalog.catalog import Catalog
+from media_mcp.catalog.describe import model_facts, price_of
 from media_mcp.errors import MediaError, NotFound
 from media_mcp.job import JSON, Asset, MediaKind
 from media_mcp.media import MediaStore
 from media_mcp.queue import Queue
 from media_mcp.server import answer
 from media_mcp.server.runs import caller_of
-from media_mcp.server.tooldefs import price_words, tool_schema
+from media_mcp.server.tooldefs import tool_schema
 from media_mcp.server.toolset import Context
 
 MAX_READ = 700_000  # base64 of more would pass 1 MiB, where Python clients cut an event off
@@ -99,7 +100,7 @@ class CatalogResources:
 
     async def read(self, ctx: Context, uri: str) -> t.ReadResourceResult | None:
         if uri == CATALOG_URI:
-            lines = [f"{m.id}\t{m.task}\t{price_words(m)}\t{m.licence}" for m in self._catalog]
+            lines = [f"{m.id}\t{m.task}\t{price_of(m)}\t{m.licence}" for m in self._catalog]
             return _text(uri, "text/plain", "\n".join(lines))
         if not uri.startswith(CATALOG_URI + "/"):
             return None
@@ -107,14 +108,7 @@ class CatalogResources:
             model = self._catalog.get(unquote(uri.removeprefix(CATALOG_URI + "/")))
         except NotFound as error:
             raise MCPError(t.INVALID_PARAMS, str(error), {"uri": uri}) from None
-        document = {
-            "id": model.id,
-            "tool": model.tool,
-            "title": model.title,
-            "task": model.task,
-            "description": model.description,
-            "licence": model.licence,
-            "price": price_words(model),
+        document = model_facts(model) | {
             "backends": [route.backend for route in model.routes],
             "arguments": tool_schema(model),
             "examples": [dict(example.arguments) for example in model.examples],

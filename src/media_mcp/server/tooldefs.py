@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 import mcp_types as t
 
+from media_mcp.catalog.describe import price_of
 from media_mcp.catalog.model import Model
 from media_mcp.catalog.schema import input_schema
-from media_mcp.job import JSON, MediaKind, Price
+from media_mcp.job import JSON, MediaKind
 from media_mcp.server.answer import OUTPUT_SCHEMA
 
 ALWAYS_LOAD: dict[str, Any] = {"anthropic/alwaysLoad": True}
@@ -48,21 +49,9 @@ def tool_schema(model: Model) -> dict[str, JSON]:
 
 
 def description(model: Model) -> str:
-    """Return what the model is good at, its price and its licence, in at most 70 words."""
-    return f"{model.description} {price_words(model)} Licence: {model.licence}."
-
-
-def price_words(model: Model) -> str:
-    """Return the price of the first route in words: `Free.`, `$0.04 per image.`"""
-    price = model.routes[0].price
-    if price is None or price.certainty == "unknown":
-        return "Price unknown."
-    return "Free." if price.amount == 0 else f"{_dollars(price)} per {price.unit}."
-
-
-def _dollars(price: Price) -> str:
-    about = "about " if price.certainty == "estimated" else ""
-    return f"{about}${price.amount:g}"
+    """Return what the model is good at, its price and its licence, in at most 60 words."""
+    price = price_of(model)
+    return f"{model.description} {price[0].upper()}{price[1:]}. Licence: {model.licence}."
 
 
 def _leaves(model: Model) -> bool:
