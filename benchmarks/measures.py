@@ -107,7 +107,7 @@ def no_op(bench: Bench) -> Row:
         "FastMCP 4.1.6, a tool that keeps nothing",
         "≤ 10 ms",
         median(mine) <= 10,
-        f"{CALLS} calls each; p95 {quantiles(mine, n=20)[-1]:.1f} ms; each waits for the disk six "
+        f"{CALLS} calls each; p95 {quantiles(mine, n=20)[-1]:.1f} ms; each waits for the disk four "
         f"times, and one fsync takes {sync_ms(bench.folder):.2f} ms here",
     )
 
@@ -133,7 +133,7 @@ def drawing(bench: Bench) -> Row:
         "the bare diffusers pipeline",
         "≤ 1.05 ×",
         median(mine) / median(theirs) <= 1.05,
-        f"{DRAWINGS} pictures each, 20 steps, one thread each",
+        f"{DRAWINGS} pictures each, 12 steps, one thread each",
     )
 
 
@@ -185,7 +185,7 @@ def in_turn(
 
 
 def _call(seeds: Any) -> dict[str, Any]:
-    return {"prompt": PROMPT, "seed": next(seeds), "steps": 20, "guidance": 3}
+    return {"prompt": PROMPT, "seed": next(seeds), "steps": 12, "guidance": 1}
 
 
 @contextmanager
