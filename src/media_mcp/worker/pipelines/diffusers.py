@@ -27,6 +27,7 @@ from media_mcp.worker.work import Product, Work
 
 DTYPES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 COUNT = "num_images"
+QUICK = 1  # zlib's level: five times faster than the default for files a fifth larger
 OURS = frozenset({"generator", "output_type", "return_dict", "callback_on_step_end"})
 
 
@@ -206,7 +207,7 @@ def _draw(work: Work, pipe: Any, call: Call, index: int, count: int) -> Any:
 def _save(work: Work, picture: Any, index: int) -> Made:
     name = f"{work.role}-{index}.png"
     side = work.run.arguments.get(work.run.spec.get("enlarge", ""))
-    _enlarged(picture, side).save(work.folder / name, format="PNG")
+    _enlarged(picture, side).save(work.folder / name, format="PNG", compress_level=QUICK)
     return Made(name, work.role, "image/png")
 
 
