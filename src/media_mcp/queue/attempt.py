@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from media_mcp.queue.store import Claim, Ending, Stale, Store
 if TYPE_CHECKING:
     from media_mcp.media import MediaStore
 
+FEW, SMALL = 8, 2**20  # files and bytes that are removed without a thread
 log = logging.getLogger(__name__)
 
 STORE_AGAIN_SECONDS = 2.0
@@ -73,8 +75,9 @@ class Attempt:
         except Exception as error:  # a bug of ours must not leave the job running for ever
             await self._end(Ending(JobState.FAILED, failure=self._failure(only(error))))
         finally:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(remove_folder, self._folder)
+            if not removed_at_once(self._folder):
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(remove_folder, self._folder)
 
     async def _outcome(self) -> Result | Exception | None:
         """Return what the backend made of it, or None if it was stopped first."""
@@ -100,7 +103,7 @@ class Attempt:
     async def _prepare(self) -> Run:
         job = self.claim.job
         model = self._rooms.model_of(job.model)
-        await to_thread.run_sync(make_folder, self._folder)
+        make_folder(self._folder)  # a thread would take ten times as long as the call itself
         return Run(
             job_id=job.id,
             attempt=job.attempt,
@@ -270,6 +273,26 @@ def make_folder(folder: Path) -> None:
             f"The work folder {folder} cannot be made: {error.strerror}.",
             "Free some space there, or point data_dir at another disk.",
         ) from None
+
+
+def removed_at_once(folder: Path) -> bool:
+    """Remove a folder of a few small files, which is not worth a thread; False if it holds more."""
+    try:
+        with os.scandir(folder) as entries:
+            files = list(entries)
+        if len(files) > FEW or any(not small(file) for file in files):
+            return False
+        for file in files:
+            Path(file).unlink()
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def small(entry: os.DirEntry[str]) -> bool:
+    """Tell whether this is a file that the disk forgets in no time."""
+    return entry.is_file(follow_symlinks=False) and entry.stat().st_size <= SMALL
 
 
 def remove_folder(folder: Path) -> None:

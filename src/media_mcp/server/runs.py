@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from anyio.abc import TaskGroup
 from mcp.server.context import HandlerResult
 
 from media_mcp.catalog.model import Model
+from media_mcp.errors import StorageFailed
 from media_mcp.job import JSON, Caller, Job, JobState
 from media_mcp.media import MediaStore
 from media_mcp.queue import Queue
@@ -23,6 +25,8 @@ from media_mcp.server.jobtasks import JobTasks
 from media_mcp.server.tasks import created, negotiated
 from media_mcp.server.toolset import Context
 from media_mcp.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 GONE = "media_mcp.gone"  # the key in an ASGI scope of the event that says the client hung up
 PROGRESS_SECONDS = 10.0
@@ -96,8 +100,14 @@ class Runs:
         if job.state is JobState.SUCCEEDED:
             preview = await self._media.preview(job.assets[first_asset:])
         if job.state.terminal:
-            await self._queue.mark_answered(job.id)
+            await self._mark_answered(job)
         return answer.of_job(job, preview, joined=joined, first_asset=first_asset)
+
+    async def _mark_answered(self, job: Job) -> None:
+        try:
+            await self._queue.mark_answered(job.id)
+        except StorageFailed as error:  # the job is done all the same: its answer must go out
+            logger.warning("Job %s is answered, which could not be noted: %s", job.id, error)
 
     async def _consent(self, ctx: Context, params: t.CallToolRequestParams, order: Order) -> None:
         limit = self._settings.confirm_above
