@@ -39,13 +39,11 @@ async def main() -> int:
 
 
 async def _show(progress: float, total: float | None, message: str | None) -> None:
-    """Draw a bar in place on a terminal; elsewhere, a line for every fifth step."""
-    if not total:
-        return
+    """Draw a bar in place on a terminal; elsewhere, a line for each thing told."""
     if sys.stdout.isatty():
-        filled = round(WIDTH * min(progress / total, 1))
-        print(f"\r  {'#' * filled:<{WIDTH}} {message:<16}", end="", flush=True)
-    elif progress % 5 == 0:
+        filled = round(WIDTH * min(progress / total, 1)) if total else 0
+        print(f"\r  {'#' * filled:<{WIDTH}} {message:<48}", end="", flush=True)
+    else:
         print(f"  {message}", flush=True)
 
 

@@ -151,7 +151,9 @@ class _Teller:
 
     async def tell(self, job: Job) -> None:
         self._job = job
-        if job.state.terminal:  # the answer itself says so
+        if job.state.terminal:  # the answer says the rest
+            if job.state is JobState.SUCCEEDED and job.total and self._last < job.total:
+                await self._send(float(job.total))
             return
         step = float(job.step or 0)
         value = step if step > self._last else self._last + 1e-3

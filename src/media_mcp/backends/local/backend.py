@@ -24,6 +24,7 @@ from media_mcp.worker.protocol import ProtocolError
 
 NAME = "local"
 CANCEL_SECONDS = 20.0
+STARTING = "Starting a worker: importing torch takes some seconds."
 
 
 def create(settings: Settings) -> Local:
@@ -109,6 +110,8 @@ class Local:
         async with self._turn:
             self._stay()
             try:
+                if self.worker_pid is None:
+                    await run.report(Report("log", message=STARTING))
                 worker = await self._ready_worker()
                 started = perf_counter()
                 result = await self._attend(worker, run)
