@@ -53,7 +53,7 @@ def test_a_media_input_says_what_it_takes() -> None:
 
 def test_defaults_are_filled_in_and_nulls_count_as_not_given(sketch: Model) -> None:
     done = complete(sketch, {"prompt": "a star", "seed": None})
-    assert done == {"prompt": "a star", "size": 256, "num_images": 1, "steps": 20, "guidance": 3}
+    assert done == {"prompt": "a star", "size": 256, "num_images": 1, "steps": 12, "guidance": 1}
 
 
 @pytest.mark.parametrize(
