@@ -334,6 +334,18 @@ async def test_jobs_outlive_the_server(opened: Opened) -> None:
         assert again["assets"] == made["assets"]
 
 
+@pytest.mark.parametrize("kind", ["image", "video", "music"])
+async def test_a_result_whose_file_was_moved_away_is_still_told(opened: Opened, kind: str) -> None:
+    async with opened() as (app, server), Client(server.sdk) as client:
+        made = await call(client, f"rehearsal_{kind}", prompt="x")
+        await anyio.Path(made["assets"][0]["path"]).unlink()
+        for kept in (app.media.folder / "previews").iterdir():
+            kept.unlink()
+        again = await client.call_tool("get_job", {"job_id": made["job_id"]})
+        assert not again.is_error
+        assert again.structured_content["assets"] == made["assets"]
+
+
 async def test_a_job_that_was_running_when_the_server_stopped_runs_at_the_next_start(
     opened: Opened,
 ) -> None:

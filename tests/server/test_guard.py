@@ -7,8 +7,8 @@ import pytest
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
 
-from media_mcp.errors import Refused
-from media_mcp.server.guard import guarded
+from media_mcp.errors import Refused, StorageFailed
+from media_mcp.server.guard import guarded, worded
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +33,15 @@ async def test_a_bug_is_told_without_its_words_and_logged_with_its_traceback(
     assert "sk-123" not in str(result)
     assert "list_jobs" in result.structured_content["next"]
     assert "sk-123" in caplog.text
+
+
+async def test_outside_of_tool_calls_an_error_keeps_its_words() -> None:
+    async def full(ctx: object) -> HandlerResult:
+        raise StorageFailed("The disk is full.", "Free some space.")
+
+    with pytest.raises(MCPError, match=r"The disk is full\. Free some") as caught:
+        await worded(None, full)  # type: ignore[arg-type]
+    assert caught.value.error.data == {"code": "storage_failed"}
 
 
 async def test_a_protocol_error_stays_one() -> None:

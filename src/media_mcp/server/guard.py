@@ -5,14 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 
-from mcp.server.context import HandlerResult
+import mcp_types as t
+from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from media_mcp.errors import MediaError
 from media_mcp.server import answer
 from media_mcp.server.ask import Asked
+from media_mcp.server.toolset import Context
 
 logger = logging.getLogger(__name__)
+
+
+async def worded(ctx: Context, call_next: CallNext) -> HandlerResult:
+    """Middleware: what goes wrong outside of tool calls (a full disk, say) keeps its words."""
+    try:
+        return await call_next(ctx)
+    except MediaError as error:
+        raise MCPError(t.INTERNAL_ERROR, str(error), {"code": error.code}) from None
 
 
 async def guarded(call: Awaitable[HandlerResult]) -> HandlerResult:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from math import inf
 from typing import Any
 
 import anyio
+from mcp_types import CallToolResult
 
 from media_mcp.errors import NotFound
 from media_mcp.job import Caller, Job, JobState
-from media_mcp.media import MediaStore
 from media_mcp.queue import Queue
 from media_mcp.server import answer
 from media_mcp.server.tasks import Context, TaskStatus, TaskView
@@ -26,9 +26,9 @@ _STATUS: Mapping[JobState, TaskStatus] = {
 class JobTasks:
     """A `TaskSource` over the queue; it outlives restarts because the rows do."""
 
-    def __init__(self, queue: Queue, media: MediaStore) -> None:
+    def __init__(self, queue: Queue, answered: Callable[[Job], Awaitable[CallToolResult]]) -> None:
         self._queue = queue
-        self._media = media
+        self._answered = answered
 
     @staticmethod
     def view(job: Job) -> TaskView:
@@ -49,7 +49,7 @@ class JobTasks:
         view = self.view(job)
         if view.status != "completed":
             return view
-        return await self._with_result(view, job)
+        return replace(view, result=await self._answered(job))
 
     async def update(self, ctx: Context, task_id: str, responses: Mapping[str, Any]) -> None:
         """A job asks nothing while it runs: consent is settled before there is a job."""
@@ -75,8 +75,3 @@ class JobTasks:
 
             await self._queue.wait(seen.id, Caller(), inf, stop)
         return await self.get(ctx, seen.id)
-
-    async def _with_result(self, view: TaskView, job: Job) -> TaskView:
-        preview = await self._media.preview(job.assets) if job.assets else None
-        await self._queue.mark_answered(job.id)
-        return replace(view, result=answer.of_job(job, preview))

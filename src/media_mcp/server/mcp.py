@@ -21,6 +21,7 @@ from media_mcp.job import Job, JobState, MediaKind
 from media_mcp.server.app import App
 from media_mcp.server.desk import Desk
 from media_mcp.server.general_tools import GeneralTools
+from media_mcp.server.guard import worded
 from media_mcp.server.jobtasks import JobTasks
 from media_mcp.server.model_tools import ModelTools
 from media_mcp.server.prompts import Guides
@@ -92,7 +93,7 @@ def surface_of(app: App) -> Surface:
             Assets(app.media, app.queue),
         ),
         prompt_sets=(Guides(app.catalog),),
-        tasks=TasksExtension(JobTasks(app.queue, app.media)),
+        tasks=TasksExtension(JobTasks(app.queue, runs.answer)),
         lifetimes=(runs.running,),
     )
 
@@ -153,6 +154,7 @@ class McpServer:
         state = RequestStateSecurity.ephemeral()
         server.middleware.append(RequestStateBoundary(state, default_audience="media-mcp"))
         server.middleware.append(self._subscriptions.remember)
+        server.middleware.append(worded)
         self.surface.attach(server)
         return server
 

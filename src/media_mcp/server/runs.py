@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 
@@ -14,8 +14,8 @@ from anyio.abc import TaskGroup
 from mcp.server.context import HandlerResult
 
 from media_mcp.catalog.model import Model
-from media_mcp.errors import StorageFailed
-from media_mcp.job import JSON, Caller, Job, JobState
+from media_mcp.errors import MediaError, StorageFailed
+from media_mcp.job import JSON, Asset, Caller, Job, JobState
 from media_mcp.media import MediaStore
 from media_mcp.queue import Queue
 from media_mcp.server import answer
@@ -98,10 +98,17 @@ class Runs:
         """Return the answer for a job as it is now, with a preview of what it made."""
         preview = None
         if job.state is JobState.SUCCEEDED:
-            preview = await self._media.preview(job.assets[first_asset:])
+            preview = await self._preview(job.assets[first_asset:])
         if job.state.terminal:
             await self._mark_answered(job)
         return answer.of_job(job, preview, joined=joined, first_asset=first_asset)
+
+    async def _preview(self, assets: Sequence[Asset]) -> bytes | None:
+        try:
+            return await self._media.preview(assets)
+        except (MediaError, OSError) as error:  # the file was moved, say: the facts still hold
+            logger.warning("No preview: %s", error)
+            return None
 
     async def _mark_answered(self, job: Job) -> None:
         try:
