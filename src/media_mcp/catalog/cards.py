@@ -1,214 +1,234 @@
-"""Reads model cards: YAML files, each a model or a family of variants, into `Model` values."""
+"""Reads cards, lays them over what stands below them, and makes `Model` values of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
 
-from media_mcp.catalog.model import (
-    TOOL_NAME,
-    Example,
-    Model,
-    OutputSpec,
-    Param,
-    ParamType,
-    tool_name,
-)
-from media_mcp.errors import BadCard
-from media_mcp.job import JSON, MediaKind, Price, Route
+from media_mcp.catalog.extend import EXTENSION, extend
+from media_mcp.catalog.format import CardFault, Where, parse
+from media_mcp.catalog.laying import Raw, filled, kept, laid, stacked
+from media_mcp.catalog.model import Model
+from media_mcp.errors import BadCard, did_you_mean
 
-MAX_WORDS = 50  # the tool adds price and licence and stays within 60
+HINT = "Mend the card; CONTRIBUTING.md shows the format."
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def models_of(endpoints: Mapping[str, Raw], folders: Sequence[Path]) -> list[Model]:
+    """Make the models of `endpoints` (id → raw mapping) with the cards of `folders` laid over.
+
+    Raises `BadCard` with the file, the line and what is wrong there.
+    """
+    layers = Layers(endpoints)
+    for folder in folders:
+        for path in card_files(folder):
+            layers.add(path)
+    return [layers.model(model_id) for model_id in layers.ids()]
 
 
-class _Param(_Strict):
-    type: ParamType
-    description: str = Field(min_length=1, max_length=300)
-    required: bool = False
-    default: JSON = None
-    minimum: float | None = None
-    maximum: float | None = None
-    multiple_of: float | None = Field(default=None, gt=0)
-    enum: tuple[JSON, ...] = ()
-    max_length: int | None = Field(default=None, gt=0)
-    media: MediaKind | None = None
-    items: ParamType | None = None
-    max_items: int | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> _Param:
-        if self.required and self.default is not None:
-            raise ValueError("a required input cannot have a default")
-        if (self.type == "array") != (self.items is not None):
-            raise ValueError("`items` belongs to an array, and an array needs it")
-        if self.enum and self.default is not None and self.default not in self.enum:
-            raise ValueError(f"the default {self.default!r} is not in the enum")
-        return self
-
-
-class _Output(_Strict):
-    kind: MediaKind
-    mime_type: str = Field(pattern=r"^[a-z0-9]+/[a-z0-9.+-]+$")
-
-
-class _Price(_Strict):
-    amount: float = Field(ge=0)
-    unit: str
-    certainty: Literal["exact", "listed", "estimated", "unknown"] = "listed"
-    as_of: str = ""
-
-
-class _Route(_Strict):
-    backend: str = Field(min_length=1)
-    spec: dict[str, JSON] = {}
-    price: _Price | None = None
-
-
-class _Example(_Strict):
-    title: str
-    arguments: dict[str, JSON]
-
-
-class _Card(_Strict):
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._/-]{0,127}$")
-    title: str = Field(min_length=1, max_length=80)
-    description: str = Field(min_length=1)
-    task: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
-    licence: str = Field(min_length=1)
-    inputs: dict[str, _Param]
-    outputs: dict[str, _Output] = Field(min_length=1)
-    routes: tuple[_Route, ...] = Field(min_length=1)
-    tool: str = ""
-    provider: str = ""
-    search_hint: str = ""
-    featured: bool = False
-    examples: tuple[_Example, ...] = ()
-
-    @field_validator("description")
-    @classmethod
-    def _short(cls, description: str) -> str:
-        words = description.split()
-        if len(words) > MAX_WORDS:
-            raise ValueError(f"it has {len(words)} words; the bound is {MAX_WORDS}")
-        return " ".join(words)
-
-    @field_validator("tool")
-    @classmethod
-    def _callable(cls, tool: str) -> str:
-        if tool and not TOOL_NAME.match(tool):
-            raise ValueError(f"{tool!r} must match {TOOL_NAME.pattern}")
-        return tool
-
-    @model_validator(mode="after")
-    def _examples_fit(self) -> _Card:
-        for example in self.examples:
-            unknown = set(example.arguments) - set(self.inputs)
-            if unknown:
-                raise ValueError(f"the example {example.title!r} uses unknown {sorted(unknown)}")
-        return self
-
-    def model(self, source: str) -> Model:
-        given = self.model_dump()
-        return Model(
-            **given
-            | {
-                "tool": self.tool or tool_name(self.id),
-                "inputs": tuple(Param(name, **p) for name, p in given["inputs"].items()),
-                "outputs": tuple(OutputSpec(role, **o) for role, o in given["outputs"].items()),
-                "routes": tuple(_route(route) for route in given["routes"]),
-                "examples": tuple(Example(**e) for e in given["examples"]),
-                "source": source,
-            }
-        )
-
-
-def _route(given: dict[str, Any]) -> Route:
-    price = given["price"]
-    return Route(given["backend"], given["spec"], Price(**price) if price else None)
-
-
-def load_folder(folder: Path) -> Iterator[Model]:
-    """Yield the models of every card in a folder, by file name. A missing folder holds none."""
-    for path in sorted(folder.glob("*.y*ml")):
-        yield from load_card(path)
+def model_of(raw: Mapping[str, Any], source: str) -> Model:
+    """Turn one whole mapping into a model. Raises `BadCard` with the source and what is wrong."""
+    try:
+        return parse(raw, source)
+    except CardFault as fault:
+        raise BadCard(f"{source}: {fault}.", fault.hint or HINT) from None
 
 
 def load_card(path: Path) -> list[Model]:
-    """Read one card. Raises `BadCard` with the file, the line and what is wrong there."""
+    """Make the models of one card with nothing below it. Raises `BadCard`."""
+    layers = Layers({})
+    return [layers.model(model_id) for model_id in layers.add(path)]
+
+
+def card_files(folder: Path) -> list[Path]:
+    """Return the cards of a folder in the order in which they count; none if it is not there."""
+    return sorted(folder.glob("*.y*ml"))
+
+
+def doubled_keys(path: Path) -> list[BadCard]:
+    """Return a fault for each key that a mapping of a card holds twice: YAML takes the last."""
+    root = yaml.compose(_text(path), Loader=_Loader)
+    words = "is given twice; only the last counts"
+    return [_bad(path, line, f"{key} {words}") for line, key in _doubled(root, set())]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a card stands: a file, its text, and the keys that lead to the variant in it."""
+
+    path: Path
+    text: str
+    keys: Where
+
+    def line(self, where: Where) -> tuple[int, int]:
+        """Return how many keys of `where` are found here, and the line (from 1) of the last."""
+        node = yaml.compose(self.text, Loader=_Loader)
+        own = _descend(node, (*self.keys, *where))
+        shared = _descend(node, where)
+        return max((own[0] - len(self.keys), own[1]), shared, key=lambda found: found[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What is known of one model so far, and the cards that said it, the last one first."""
+
+    raw: Raw
+    places: tuple[Place, ...] = ()
+
+
+class Layers:
+    """Endpoints and the cards above them, by model id.
+
+    A card whose id is known is laid over what is there: mappings are merged, null takes a key away,
+    all else replaces. One that extends another model starts from that instead.
+    """
+
+    def __init__(self, endpoints: Mapping[str, Raw]) -> None:
+        self._layers = {model_id: _Layer(raw) for model_id, raw in endpoints.items()}
+
+    def ids(self) -> Iterator[str]:
+        """Return the id of every model."""
+        return iter(self._layers)
+
+    def add(self, path: Path) -> list[str]:
+        """Lay a card over what there is and return the ids of its models. Raises `BadCard`."""
+        text = _text(path)
+        found = [self._add(Place(path, text, keys), raw) for keys, raw in _variants(path, text)]
+        return found
+
+    def model(self, model_id: str) -> Model:
+        """Make one model. Raises `BadCard`."""
+        layer = self._layers[model_id]
+        source = str(layer.places[0].path if layer.places else layer.raw.get("source", model_id))
+        try:
+            return parse(self._whole(model_id), source)
+        except CardFault as fault:
+            raise self.located(model_id, fault) from None
+
+    def located(self, model_id: str, fault: CardFault) -> BadCard:
+        """Say what is wrong with a model, with the card and line where it stands."""
+        layer = self._layers[model_id]
+        if not layer.places:
+            return BadCard(f"{layer.raw.get('source', model_id)}: {fault}.", fault.hint or HINT)
+        found = [(place, *place.line(fault.where)) for place in layer.places]
+        place, _, line = max(found, key=lambda one: one[1])
+        return _bad(place.path, line, str(fault), fault.hint)
+
+    def _add(self, place: Place, raw: Raw) -> str:
+        model_id = raw.get("id")
+        if not isinstance(model_id, str):
+            raise _bad(place.path, place.line(("id",))[1], "id: Field required")
+        if "source" in raw:
+            raise _bad(place.path, place.line(("source",))[1], "source: a card has no such key")
+        below = self._layers.get(model_id, _Layer({}))
+        if any(one.path.parent == place.path.parent for one in below.places):
+            others = ", ".join(str(one.path) for one in below.places)
+            line = place.line(("id",))[1]
+            raise _bad(place.path, line, f"id: {model_id} is declared twice, also in {others}")
+        places = (place, *below.places)
+        if "extends" in raw and "extends" not in below.raw:
+            below = _Layer({})  # it starts from the model that it extends
+        raw = _beside(place.path, raw)
+        extends = "extends" in raw or "extends" in below.raw  # nulls are for what it extends
+        if "routes" in raw and not extends:
+            known = below.raw.get("routes")
+            raw["routes"] = filled(raw["routes"], known, model_id)
+            if not below.places and isinstance(raw["routes"], list):
+                raw["routes"] += kept(raw["routes"], known)
+        merged = stacked(below.raw, raw) if extends else laid(below.raw, raw)
+        self._layers[model_id] = _Layer(merged, places)
+        return model_id
+
+    def _whole(self, model_id: str, chain: tuple[str, ...] = ()) -> Raw:
+        """Return a model's mapping with all that it inherits from the model that it extends."""
+        raw = self._layers[model_id].raw
+        said = [key for key in EXTENSION if raw.get(key) is not None]
+        if not said:
+            return raw
+        base = raw.get("extends")
+        if base is None:
+            raise CardFault((said[0],), "it needs `extends`, the id of a model")
+        if base in (*chain, model_id):
+            raise CardFault(("extends",), f"{model_id} extends itself")
+        if not isinstance(base, str) or base not in self._layers:
+            near = did_you_mean(str(base), list(self._layers))
+            raise CardFault(("extends",), f"there is no model called {str(base)[:80]!r}", near)
+        return extend(raw, self._whole(base, (*chain, model_id)))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadCard(f"{path} cannot be read: {error}.", "Mend or remove the file.") from None
+
+
+def _variants(path: Path, text: str) -> list[tuple[Where, Raw]]:
+    """Return each variant over what the family shares, nulls kept, with where it stands."""
+    try:
         raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, the C one if built
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise _bad(path, line, str(error.problem)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadCard(f"{path} cannot be read: {error}.", "Mend or remove the file.") from None
     if not isinstance(raw, dict):
         raise _bad(path, 1, "a card is a mapping with id, title, task, inputs, outputs and routes")
-    return [_parse(path, text, keys, merged) for keys, merged in _variants(path, raw)]
-
-
-def _variants(path: Path, raw: dict[str, Any]) -> Iterable[tuple[tuple[str | int, ...], Any]]:
-    """Yield each variant laid over what the family shares, with where it stands in the file."""
-    variants = raw.get("variants")
+    variants = raw.pop("variants", None)
     if variants is None:
         return [((), raw)]
     if not isinstance(variants, list) or not all(isinstance(v, dict) for v in variants):
         raise _bad(path, 1, "`variants` is a list of mappings")
-    shared = {key: value for key, value in raw.items() if key != "variants"}
-    return [(("variants", i), _merge(shared, v)) for i, v in enumerate(variants)]
+    return [(("variants", i), stacked(raw, variant)) for i, variant in enumerate(variants)]
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
-        merged[key] = _merge(merged[key], value) if both else value
-        if value is None:
-            del merged[key]
-    return merged
+def _beside(path: Path, raw: Raw) -> Raw:
+    """Make the paths of LoRA files, which are relative to the card, absolute."""
+    loras = raw.get("loras")
+    if not isinstance(loras, list):
+        return dict(raw)
+    return raw | {"loras": [_absolute(path.parent, lora) for lora in loras]}
 
 
-def _parse(path: Path, text: str, prefix: tuple[str | int, ...], raw: Any) -> Model:
-    try:
-        return _Card.model_validate(raw).model(str(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = tuple(part for part in first["loc"])
-        line = _line(text, prefix + where) or _line(text, where) or 1
-        name = ".".join(map(str, where)) or "the card"
-        raise _bad(path, line, f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+def _absolute(folder: Path, lora: Any) -> Any:
+    given = lora.get("path") if isinstance(lora, dict) else None
+    if not isinstance(given, str) or not given.startswith((".", "~", "/")):
+        return lora
+    return lora | {"path": str((folder.absolute() / Path(given).expanduser()).resolve())}
 
 
-def _bad(path: Path, line: int, what: str) -> BadCard:
-    return BadCard(f"{path}:{line}: {what}.", "Mend the card; CONTRIBUTING.md shows the format.")
+def _doubled(node: Any, seen: set[int]) -> Iterator[tuple[int, str]]:
+    if id(node) in seen:  # an alias stands for a node that was looked at
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _doubled(item, seen)
+    if isinstance(node, yaml.MappingNode):
+        names: set[str] = set()
+        for name, value in node.value:
+            if str(name.value) in names:
+                yield name.start_mark.line + 1, str(name.value)
+            names.add(str(name.value))
+            yield from _doubled(value, seen)
 
 
-def _line(text: str, keys: tuple[str | int, ...]) -> int | None:
-    """Return the line (from 1) on which the value at `keys`, or its nearest parent, stands."""
-    node = yaml.compose(text, Loader=_Loader)
-    line = None
-    for key in keys:
+def _bad(path: Path, line: int, what: str, hint: str = "") -> BadCard:
+    return BadCard(f"{path}:{line}: {what}.", hint or HINT)
+
+
+def _descend(node: Any, keys: Where) -> tuple[int, int]:
+    """Follow `keys` as far as they are there; return how many those are and the last one's line."""
+    line = 1
+    for depth, key in enumerate(keys):
         found = _child(node, key)
         if found is None:
-            return line
+            return depth, line
         line, node = found
-    return line
+    return len(keys), line
 
 
 def _child(node: Any, key: str | int) -> tuple[int, Any] | None:

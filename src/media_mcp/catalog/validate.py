@@ -3,49 +3,128 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from media_mcp.catalog.model import Model
-from media_mcp.catalog.schema import defaults, input_schema
-from media_mcp.errors import InvalidArguments, Problem, did_you_mean
+from media_mcp.catalog.explain import explain, form_problems
+from media_mcp.catalog.model import Model, Param
+from media_mcp.catalog.schema import defaults, input_schema, object_schema
+from media_mcp.errors import InvalidArguments, Problem
 from media_mcp.job import JSON
+
+_HINT = "Correct the arguments and call again."
 
 
 class Validator:
-    """A compiled schema. `check` raises `InvalidArguments` with one problem per fault."""
+    """A compiled schema. `check` raises `InvalidArguments` with one problem per fault.
 
-    def __init__(self, schema: Mapping[str, JSON]) -> None:
+    `params` are the inputs behind the schema, if it has any: what a schema cannot say of them, as
+    the longest side of a size, is checked too.
+    """
+
+    def __init__(self, schema: Mapping[str, JSON], params: Sequence[Param] = ()) -> None:
         self.schema = schema
+        self._params = tuple(params)
         self._compiled = Draft202012Validator(dict(schema))
 
     def check(self, arguments: Mapping[str, JSON]) -> None:
-        problems = _not_json(arguments) or list(self._problems(arguments))
-        if problems:
-            raise InvalidArguments(problems, "Correct the arguments and call again.")
+        if problems := self.problems(arguments):
+            raise InvalidArguments(problems, _HINT)
 
-    def _problems(self, arguments: Mapping[str, JSON]) -> Iterable[Problem]:
-        for error in self._compiled.iter_errors(dict(arguments)):
-            yield from _explain(error, self.schema)
+    def problems(self, arguments: Mapping[str, JSON]) -> list[Problem]:
+        """Return what is wrong, in the order of the schema's own faults and then of the forms."""
+        if problems := _not_json(arguments):
+            return problems
+        given = dict(arguments)
+        errors = _worst(self._errors(given))
+        faults = [problem for error in errors for problem in explain(error, self.schema)]
+        return [*faults, *form_problems(self._params, given)]
+
+    def _errors(self, arguments: dict[str, JSON]) -> Iterator[ValidationError]:
+        """Leave out patterns where inputs are known: the check of forms explains those."""
+        for error in self._compiled.iter_errors(arguments):
+            if not (self._params and error.kind.name == "pattern"):
+                yield error
 
 
 @lru_cache(maxsize=4096)
 def validator_of(model: Model) -> Validator:
     """Return the model's validator, compiled once."""
-    return Validator(input_schema(model))
+    return Validator(input_schema(model), model.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """Arguments under today's names, and a note for each that was given under an old one."""
+
+    arguments: dict[str, JSON]
+    notes: tuple[str, ...] = ()
+
+
+def renamed(model: Model, arguments: Mapping[str, JSON]) -> Renamed:
+    """Move what is given under a replaced name to its new one; nulls count as not given.
+
+    Raises `InvalidArguments` when both are given.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    old = {p.name: p.replaced_by for p in model.inputs if p.replaced_by and p.name in given}
+    if twice := [name for name in old if old[name] in given]:
+        problems = [Problem(n, f"is the old name of {old[n]}, which is given too.") for n in twice]
+        raise InvalidArguments(problems, "Give the new one only.")
+    notes = tuple(f"{name} is now called {new}; it was taken as that." for name, new in old.items())
+    return Renamed({old.get(name, name): value for name, value in given.items()}, notes)
 
 
 def complete(model: Model, arguments: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Check `arguments` and return them with every default filled in; nulls count as not given.
+    """Check `arguments` and return them with every default filled in.
 
+    Nulls count as not given, also within objects; old names are taken (`renamed` tells which).
     Raises `InvalidArguments`.
     """
-    given = {name: value for name, value in arguments.items() if value is not None}
+    if problems := _not_json(arguments):
+        raise InvalidArguments(problems, _HINT)
+    given = _without_nulls(model.inputs, renamed(model, arguments).arguments)
     validator_of(model).check(given)
     return defaults(model) | given
+
+
+def problems_of(params: Sequence[Param], arguments: Mapping[str, JSON]) -> list[Problem]:
+    """Return what is wrong with arguments for these inputs alone."""
+    return Validator(object_schema(params), params).problems(arguments)
+
+
+def _without_nulls(params: Iterable[Param], given: Mapping[str, JSON]) -> dict[str, JSON]:
+    known = {param.name: param for param in params}
+    return {
+        name: _value(known[name], value) if name in known else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _value(param: Param, value: JSON) -> JSON:
+    if isinstance(value, list) and param.items is not None:
+        return [_value(param.items, one) for one in value]
+    if isinstance(value, dict) and param.properties:
+        return _without_nulls(param.properties, value)
+    return value
+
+
+def _worst(errors: Iterable[ValidationError]) -> list[ValidationError]:
+    """Of a value of the wrong type, say only that: its other faults follow from it."""
+    by_place: dict[tuple[Any, ...], list[ValidationError]] = defaultdict(list)
+    for error in errors:
+        by_place[tuple(error.instance_path)].append(error)
+    found = []
+    for faults in by_place.values():
+        wrong_type = [error for error in faults if error.kind.name == "type"]
+        found += wrong_type or faults
+    return found
 
 
 def _not_json(arguments: Mapping[str, JSON]) -> list[Problem]:
@@ -55,66 +134,3 @@ def _not_json(arguments: Mapping[str, JSON]) -> list[Problem]:
     except (ValueError, TypeError, RecursionError) as error:
         return [Problem("arguments", f"are not plain JSON: {error}.")]
     return []
-
-
-def _explain(error: ValidationError, schema: Mapping[str, JSON]) -> Iterable[Problem]:
-    field = _path(error.instance_path)
-    kind = error.kind.name
-    known = list(schema["properties"])
-    if kind == "required":
-        missing = error.kind.as_dict()["property"]
-        yield Problem(missing, f"is required. {_describe(schema, missing)}".strip())
-    elif kind == "additionalProperties":
-        for name in error.kind.as_dict()["unexpected"]:
-            near = did_you_mean(name, known) or f"Known arguments: {', '.join(known)}."
-            yield Problem(name, f"is not an argument here. {near}")
-    else:
-        yield Problem(field, _sentence(error, kind))
-
-
-def _describe(schema: Mapping[str, JSON], name: str) -> str:
-    return str(schema["properties"].get(name, {}).get("description", ""))
-
-
-def _path(parts: Iterable[Any]) -> str:
-    path = ""
-    for part in parts:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    return path or "arguments"
-
-
-_BOUNDS = {
-    "minimum": "must be at least {}",
-    "maximum": "must be at most {}",
-    "multipleOf": "must be a multiple of {}",
-    "maxLength": "must be at most {} characters long",
-    "minLength": "must be at least {} characters long",
-    "maxItems": "must have at most {} items",
-    "minItems": "must have at least {} items",
-}
-
-
-def _sentence(error: ValidationError, kind: str) -> str:
-    given = _shown(error.instance)
-    if kind == "type":
-        return f"must be of type {_types(error.kind)}, but {given} was given."
-    if kind == "enum":
-        options = error.kind.as_dict()["options"]
-        near = did_you_mean(str(error.instance), [str(option) for option in options], 1)
-        choices = ", ".join(map(_shown, options))
-        return f"must be one of {choices}, but {given} was given. {near}".strip()
-    if kind in _BOUNDS:
-        limit = next(iter(error.kind.as_dict().values()))
-        number = int(limit) if float(limit).is_integer() else limit
-        return f"{_BOUNDS[kind].format(number)}, but {given} was given."
-    return f"{error.message}."
-
-
-def _types(kind: Any) -> str:
-    types = next(iter(kind.as_dict().values()))
-    return types if isinstance(types, str) else " or ".join(types)
-
-
-def _shown(value: JSON) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}…"
