@@ -67,7 +67,7 @@ def test_over_http_it_says_where_and_a_signal_ends_it(child, number, code):
 async def test_flags_win_over_the_environment(place: Path, monkeypatch):
     monkeypatch.setenv("MEDIA_MCP_TOOLS", "sketch")
     words = ["-c", "import sys; from media_mcp.cli import main; sys.exit(main())", "serve"]
-    flags = ["--tools", "text-to-video", "--data-dir", str(place / "other"), "--conformance"]
+    flags = ["--tools", "rehearsal_video", "--data-dir", str(place / "other"), "--conformance"]
     server = StdioServerParameters(
         command=sys.executable, args=[*words, *flags], env=dict(os.environ)
     )

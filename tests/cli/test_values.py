@@ -24,9 +24,10 @@ MODEL = Model(
         Param("steps", "integer", ""),
         Param("guidance", "number", ""),
         Param("loud", "boolean", ""),
-        Param("tags", "array", "", items="string"),
+        Param("tags", "array", "", items=Param("", "string")),
         Param("more", "object", ""),
         Param("image", "string", "", media=MediaKind.IMAGE),
+        Param("images", "array", items=Param("", "string"), media=MediaKind.IMAGE),
     ),
     outputs=(OutputSpec("images", MediaKind.IMAGE, "image/png"),),
     routes=(Route("rehearsal"),),
@@ -65,7 +66,10 @@ def test_an_array_is_json_or_its_items_one_by_one():
 
 
 def test_a_path_of_media_is_relative_to_the_working_folder(place: Path):
-    assert read("image=photos/a.png") == {"image": str(place / "photos" / "a.png")}
+    path = str(place / "photos" / "a.png")
+    assert read("image=photos/a.png") == {"image": path}
+    assert read("images=photos/a.png", "images=b.png") == {"images": [path, str(place / "b.png")]}
+    assert read("images=[5]") == {"images": [5]}
 
 
 @pytest.mark.parametrize(

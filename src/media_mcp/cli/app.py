@@ -19,7 +19,7 @@ app = Typer(
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-catalog = Typer(help="Check model cards.", no_args_is_help=True)
+catalog = Typer(help="Check model cards, and bring them up to date.", no_args_is_help=True)
 app.add_typer(catalog, name="catalog")
 
 
@@ -66,13 +66,15 @@ def serve(
     rehearse: o.Rehearse = None,
     rehearse_seconds: o.RehearseSeconds = None,
     rehearse_failure: o.RehearseFailure = None,
+    tls_cert: o.TlsCert = None,
+    tls_key: o.TlsKey = None,
     conformance: o.Conformance = False,
 ) -> int:
-    """Serve MCP: over standard input and output, or over HTTP.
+    """Serve MCP over standard input and output, or MCP and fal's queue protocol over HTTP.
 
     \b
     media-mcp serve                               # a client starts it and talks over stdio
-    media-mcp serve --http 8787                   # http://127.0.0.1:8787/mcp, loopback only
+    media-mcp serve --http 8787                   # http://127.0.0.1:8787/mcp and …/queue
     media-mcp serve --tools text-to-image,sketch  # list the tools of a task and one model
     media-mcp serve --rehearse --wait 5           # free stand-in media, short waits
     """
@@ -93,6 +95,8 @@ def serve(
         rehearse=rehearse,
         rehearse_seconds=rehearse_seconds,
         rehearse_failure=rehearse_failure,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
     )
     return start(settings, http, conformance=conformance)
 
@@ -137,6 +141,12 @@ def run(
 def models(
     query: o.Query = None,
     task: o.Task = "",
+    provider: o.Provider = "",
+    licence: o.Licence = "",
+    max_price: o.MaxPrice = None,
+    media_in: o.MediaIn = None,
+    media_out: o.MediaOut = None,
+    runs_here: o.RunsHere = False,
     limit: o.Limit = 50,
     as_json: o.AsJson = False,
     catalog_dir: o.CatalogDirs = None,
@@ -145,14 +155,26 @@ def models(
 
     \b
     media-mcp models
-    media-mcp models "picture without internet"
+    media-mcp models "picture without internet" --runs-here
+    media-mcp models --media-in image --media-out video --max-price 0.5
     media-mcp models --task text-to-speech --json
     """
+    from media_mcp.catalog.head import Wish
     from media_mcp.cli.show import list_models
     from media_mcp.settings import load_settings
 
     settings = load_settings(catalog_dirs=catalog_dir or None)
-    list_models(settings, " ".join(query or ()), task, limit, as_json)
+    wish = Wish(
+        " ".join(query or ()),
+        task,
+        provider,
+        licence,
+        max_price,
+        media_in=media_in,
+        media_out=media_out,
+        limit=limit,
+    )
+    list_models(settings, wish, runs_here, as_json)
 
 
 @app.command()
@@ -182,6 +204,7 @@ def quote(
 
     \b
     media-mcp quote sketch prompt="a red boat" num_images=4
+    media-mcp quote veo3_1 prompt=waves duration=4 --json
     """
     from media_mcp.cli.quote import quote as start
     from media_mcp.settings import load_settings
@@ -249,13 +272,39 @@ def doctor(as_json: o.AsJson = False, data_dir: o.DataDir = None, device: o.Devi
 
 @catalog.command()
 def check(cards: o.Cards = None, as_json: o.AsJson = False) -> int:
-    """Check model cards and name the file and line of each error.
+    """Check model cards, name the file and line of each fault, and show what is covered.
 
     \b
     media-mcp catalog check
-    media-mcp catalog check ./my-cards
+    media-mcp catalog check ./my-cards my-model.yaml
     """
     from media_mcp.cli.cards import check_cards
     from media_mcp.settings import load_settings
 
-    return check_cards(load_settings(), cards, as_json)
+    return check_cards(load_settings(), cards or [], as_json)
+
+
+@catalog.command()
+def sync(
+    source: o.SyncSource = "",
+    folder: o.SyncFolder = None,
+    backend: o.SyncBackend = "fal",
+    key_variable: o.KeyVariable = "",
+    dry_run: o.DryRun = False,
+    everything: o.Everything = False,
+    retire: o.Retire = False,
+) -> int:
+    """Fetch a place's models and prices as they are now, and show what changed.
+
+    They are laid over the catalog that ships, in your own catalog folder, with a catalog.lock that
+    says when and from where. A model that is gone stays, retired, and names its successor.
+
+    \b
+    media-mcp catalog sync --dry-run
+    media-mcp catalog sync --from http://127.0.0.1:8787/v1 --backend gpu-box
+    """
+    from media_mcp.cli.sync import Order, sync_catalog
+    from media_mcp.settings import config_dir
+
+    to = folder or config_dir() / "catalog"
+    return sync_catalog(Order(source, to, backend, key_variable, dry_run, everything, retire))

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from media_mcp.job import MediaKind
+
 
 def _setting(name: str, metavar: str | None, help: str, *flags: str, **more: Any) -> Any:
     words = f"{help} [setting: {name}]"
@@ -73,7 +75,18 @@ RehearseFailure = Annotated[
 # serve
 
 Http = Annotated[
-    str | None, Option(metavar="[HOST:]PORT", help="Serve over HTTP at /mcp instead of stdio.")
+    str | None,
+    Option(
+        metavar="[HOST:]PORT",
+        help="Serve over HTTP instead of stdio: MCP at /mcp, fal's queue protocol beside it.",
+    ),
+]
+TlsCert = Annotated[
+    Path | None,
+    _setting("tls_cert", "FILE", "Serve HTTPS with this certificate.", resolve_path=True),
+]
+TlsKey = Annotated[
+    Path | None, _setting("tls_key", "FILE", "The certificate's key.", resolve_path=True)
 ]
 Conformance = Annotated[
     bool, Option("--conformance", help="Add the fixtures of the MCP conformance suites.")
@@ -111,6 +124,18 @@ Query = Annotated[
 Task = Annotated[
     str, Option(metavar="TASK", help="Only this task, as text-to-image.", show_default=False)
 ]
+Provider = Annotated[
+    str, Option(metavar="NAME", help="Only this maker, as Google.", show_default=False)
+]
+Licence = Annotated[
+    str, Option(metavar="WORDS", help="Only licences with these words.", show_default=False)
+]
+MaxPrice = Annotated[
+    float | None, Option(metavar="DOLLARS", min=0, help="At most this for a typical call.")
+]
+RunsHere = Annotated[bool, Option("--runs-here", help="Only those that can run here now.")]
+MediaIn = Annotated[MediaKind | None, Option(help="Only those that take this.")]
+MediaOut = Annotated[MediaKind | None, Option(help="Only those that make this.")]
 
 # Lists and jobs
 
@@ -123,6 +148,30 @@ State = Annotated[
     Option(metavar="STATE", help="Only queued, running, succeeded, failed, cancelled or lost."),
 ]
 Cards = Annotated[
-    Path | None,
-    Argument(metavar="DIR", help="A folder of cards, or one card. Without: every folder set."),
+    list[Path] | None,
+    Argument(metavar="PATH", help="Folders of cards, or cards. Without: all there are."),
 ]
+
+# Catalog sync
+
+SyncSource = Annotated[
+    str, Option("--from", metavar="URL", help="A platform API. Default: fal's own.")
+]
+SyncFolder = Annotated[
+    Path | None,
+    Option("--to", metavar="DIR", help="Where to write. Default: your own catalog folder."),
+]
+SyncBackend = Annotated[
+    str, Option("--backend", metavar="NAME", help="The backend that runs these models.")
+]
+KeyVariable = Annotated[
+    str,
+    Option(
+        "--key-variable",
+        metavar="NAME",
+        help="The environment variable with the key. Default: FAL_KEY, for fal alone.",
+    ),
+]
+DryRun = Annotated[bool, Option("--dry-run", help="Show what would change and write nothing.")]
+Everything = Annotated[bool, Option("--all", help="Show every change.")]
+Retire = Annotated[bool, Option("--retire", help="Go on though many models are gone.")]

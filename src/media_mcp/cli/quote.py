@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from media_mcp.backends import registry
 from media_mcp.catalog.catalog import Catalog
+from media_mcp.catalog.describe import cost_words
+from media_mcp.catalog.model import Model
+from media_mcp.catalog.validate import renamed
 from media_mcp.cli.outcome import ExitCode
 from media_mcp.cli.rooms import reading, run_async
-from media_mcp.cli.text import say_json, table
+from media_mcp.cli.text import say, say_json, table
 from media_mcp.cli.values import arguments_of
-from media_mcp.job import JSON, Caller, Quote
+from media_mcp.job import JSON, Arguments, Caller, Quote
 from media_mcp.media import Inputs, MediaStore
-from media_mcp.queue import policy
-from media_mcp.server.intake import Intake, Order
+from media_mcp.queue import Queue, policy
+from media_mcp.queue.policy import best
+from media_mcp.server.intake import Intake
 from media_mcp.settings import Settings
 
 
@@ -25,39 +29,51 @@ def quote(settings: Settings, name: str, pairs: Sequence[str], as_json: bool) ->
 
 
 async def _quote(settings: Settings, name: str, pairs: Sequence[str], as_json: bool) -> int:
-    quotes = await _quotes(settings, name, pairs)
+    catalog = Catalog.load(settings.catalog_dirs)
+    model = catalog.get(name)
+    given = arguments_of(model, pairs)
+    quotes = await _quotes(settings, catalog, model, given)
     if as_json:
         say_json([_row(one) for one in quotes])
     else:
         table(("ROUTE", "COST", "SECONDS", "READY", "WHY"), [_cells(one) for one in quotes])
-    return ExitCode.OK if any(one.ready for one in quotes) else ExitCode.NOT_CONFIGURED
+        for line in (*renamed(model, given).notes, *_caveats(model)):
+            say(f"note: {line}")
+    return ExitCode.OK if best(quotes) else ExitCode.NOT_CONFIGURED
 
 
-async def _quotes(settings: Settings, name: str, pairs: Sequence[str]) -> tuple[Quote, ...]:
-    catalog = Catalog.load(settings.catalog_dirs)
-    model = catalog.get(name)
-    order = await _order(settings, catalog, name, pairs)
-    wanted = {route.backend for route in model.routes} & set(registry.names())
-    backends = registry.create_all(wanted, settings)
+async def _quotes(
+    settings: Settings, catalog: Catalog, model: Model, given: Arguments
+) -> tuple[Quote, ...]:
+    wanted = {route.backend for route in model.routes} | {policy.REHEARSAL}
+    backends = registry.create_all(wanted & set(registry.names()), settings)
     try:
-        return await policy.quotes(order.model, order.arguments, backends)
+        async with reading(settings, catalog) as queue:
+            order = await _intake(settings, catalog, queue).prepare(model, given, Caller())
+            asked = policy.Wanted(model, order.arguments, order.inputs, rehearse=settings.rehearse)
+            return await policy.quotes(asked, backends, queue.durations)
     finally:
         for backend in backends.values():
             await backend.aclose()
 
 
-async def _order(settings: Settings, catalog: Catalog, name: str, pairs: Sequence[str]) -> Order:
-    model = catalog.get(name)
+def _intake(settings: Settings, catalog: Catalog, queue: Queue) -> Intake:
     inputs = Inputs(
         MediaStore(settings.data_dir / "assets"),
         roots=[Path(Path.cwd().anchor)],
         max_bytes=settings.max_input_bytes,
         allow_private=settings.allow_private_urls,
     )
-    async with reading(settings, catalog) as queue:
-        return await Intake(catalog, inputs, queue).prepare(
-            model, arguments_of(model, pairs), Caller()
-        )
+    return Intake(catalog, inputs, queue)
+
+
+def _caveats(model: Model) -> Iterator[str]:
+    if model.uncertain:
+        yield model.uncertain
+    if model.retired:
+        yield f"{model.id} may be gone where it ran."
+    if model.successor:
+        yield f"{model.successor} took its place."
 
 
 def _row(one: Quote) -> dict[str, JSON]:
@@ -65,23 +81,19 @@ def _row(one: Quote) -> dict[str, JSON]:
         "backend": one.backend,
         "low_usd": one.low,
         "high_usd": one.high,
+        "certainty": one.certainty,
+        "as_of": one.as_of or None,
         "seconds": one.seconds,
         "ready": one.ready,
         "basis": one.basis or None,
+        "timing": one.timing or None,
+        "licence": one.licence or None,
     }
     return row if one.ready else row | {"reason": one.reason}
 
 
 def _cells(one: Quote) -> tuple[str, str, str, str, str]:
-    seconds = "unknown" if one.seconds is None else f"{one.seconds:.1f}"
+    seconds = one.timing or "unknown" if one.seconds is None else f"{one.seconds:.1f}"
     ready = "yes" if one.ready else "no"
-    return one.backend, _cost(one), seconds, ready, one.basis if one.ready else one.reason
-
-
-def _cost(one: Quote) -> str:
-    if one.high is None:
-        return "unknown"
-    if one.high == 0:
-        return "free"
-    low = one.high if one.low is None else one.low
-    return f"${one.high:.4f}" if low == one.high else f"${low:.4f} to ${one.high:.4f}"
+    why = one.basis if one.ready else one.reason
+    return one.backend, cost_words(one.low, one.high), seconds, ready, why

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -15,16 +15,21 @@ from media_mcp import __version__
 from media_mcp.cli.outcome import ExitCode, note
 from media_mcp.cli.rooms import run_async
 from media_mcp.cli.stdin import endable_stdin
-from media_mcp.server.app import open_app, working_root
+from media_mcp.server.app import App, open_app, working_root
 from media_mcp.server.mcp import McpServer, surface_of
 from media_mcp.server.toolset import Surface
 from media_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from media_mcp.server.auth import Gate
 
 
 class Door(Protocol):
     """A way in. `serve` returns once the client has left, or soon after `stop`."""
 
-    async def serve(self, server: McpServer) -> None: ...
+    async def serve(self, server: McpServer, app: App) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -34,11 +39,15 @@ def serve(settings: Settings, http: str | None, *, conformance: bool = False) ->
     if http is None:
         with endable_stdin() as end:
             return run_async(partial(_serve, settings, Stdio(end), conformance))
-    from media_mcp.server.http import listen, parse_address
+    from media_mcp.server.auth import Gate
+    from media_mcp.server.http import is_loopback, listen, parse_address, tls_context
 
     host, port = parse_address(http)
-    with listen(host, port) as listener:
-        return run_async(partial(_serve, settings, Http(host, listener), conformance))
+    gate, tls = Gate(settings.api_key), tls_context(settings.tls_cert, settings.tls_key)
+    with listen(host, port, locked=gate.locked) as listener:
+        if tls is None and not is_loopback(host):
+            note(f"Without --tls-cert, the key and all media go to {host} in the clear.")
+        return run_async(partial(_serve, settings, Http(host, listener, gate, tls), conformance))
 
 
 async def _serve(settings: Settings, door: Door, conformance: bool) -> int:
@@ -64,7 +73,7 @@ async def _open(settings: Settings, door: Door, conformance: bool) -> None:
         surface = _extended(surface_of(app)) if conformance else surface_of(app)
         server = McpServer(surface)
         async with server.running(app):
-            await door.serve(server)
+            await door.serve(server, app)
 
 
 def _extended(surface: Surface) -> Surface:
@@ -79,7 +88,7 @@ class Stdio:
     def __init__(self, end: Callable[[], None]) -> None:
         self.stop = end
 
-    async def serve(self, server: McpServer) -> None:
+    async def serve(self, server: McpServer, app: App) -> None:
         if sys.stdout.isatty():
             note("media-mcp speaks MCP on standard input and output: an MCP client starts it.")
             note("By hand: media-mcp run --help. Over HTTP: media-mcp serve --http 8787.")
@@ -89,24 +98,30 @@ class Stdio:
 class Http:
     """Any number of clients, on a socket that listens already."""
 
-    def __init__(self, host: str, listener: socket.socket) -> None:
+    def __init__(
+        self, host: str, listener: socket.socket, gate: Gate, tls: SSLContext | None = None
+    ) -> None:
         self._host = host
         self._listener = listener
+        self._gate = gate
+        self._tls = tls
         self._stopped = False
 
     def stop(self) -> None:
         """Keep the web server from starting; once it runs, it watches the signals by itself."""
         self._stopped = True
 
-    async def serve(self, server: McpServer) -> None:
+    async def serve(self, server: McpServer, app: App) -> None:
         from media_mcp.server.http import http_app, web_server
 
         if self._stopped:
             return
         note(f"media-mcp {__version__} listens on {self.url}")
-        await web_server(http_app(server, self._host)).serve(sockets=[self._listener])
+        web = web_server(http_app(server, app, self._gate), self._tls)
+        await web.serve(sockets=[self._listener])
 
     @property
     def url(self) -> str:
+        scheme = "http" if self._tls is None else "https"
         shown = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{shown}:{self._listener.getsockname()[1]}/mcp"
+        return f"{scheme}://{shown}:{self._listener.getsockname()[1]}/mcp"

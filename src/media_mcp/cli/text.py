@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from media_mcp.job import JSON
 
 _GAP = "  "
+_NARROWEST = 9  # what a column keeps while the first one is whole
 
 
 def say(line: str = "") -> None:
@@ -24,13 +25,13 @@ def say_json(value: JSON) -> None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write rows in aligned columns; on a terminal, the last column is cut to fit its width."""
+    """Write rows in aligned columns; on a terminal, cells are cut so that a line fits its width."""
     lines = [list(head), *([clean(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head) - 1)]
-    room = _room(widths)
+    widths = _fitted([max(len(line[i]) for line in lines) for i in range(len(head))])
     for line in lines:
-        start = _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=False))
-        say(f"{start}{_GAP if start else ''}{_cut(line[-1], room)}".rstrip())
+        cells = [_cut(cell, width) for cell, width in zip(line, widths, strict=True)]
+        *first, last = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        say(_GAP.join([*first, last]).rstrip())
 
 
 def clean(text: str) -> str:
@@ -46,12 +47,19 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
         say(f"{name.ljust(width)}{_GAP}{value}")
 
 
-def _room(widths: Sequence[int]) -> int | None:
+def _fitted(widths: list[int]) -> list[int]:
+    """Narrow columns until they fit the terminal, if there is one: the widest first, and the first
+    column, which names the row, only once the others are narrow.
+    """
     if not sys.stdout.isatty():
-        return None
-    columns = shutil.get_terminal_size().columns
-    return max(columns - sum(widths) - len(_GAP) * len(widths), 10)
+        return widths
+    over = sum(widths) + len(_GAP) * (len(widths) - 1) - shutil.get_terminal_size().columns
+    for _ in range(over):
+        widest = max(widths[1:], default=0)
+        gives = widths.index(widest, 1) if widest > _NARROWEST else 0
+        widths[gives] = max(1, widths[gives] - 1)
+    return widths
 
 
-def _cut(text: str, room: int | None) -> str:
-    return text if room is None or len(text) <= room else f"{text[: room - 1]}…"
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"

@@ -66,8 +66,15 @@ def _value(param: Param | None, text: str) -> JSON:
         return text
     if param.type in _JSON_TYPES:
         value = _parsed(text)
-        return [value] if param.type == "array" and not isinstance(value, list) else value
+        return _array(param, value) if param.type == "array" else value
     return _path(text) if param.media else text
+
+
+def _array(param: Param, value: JSON) -> list[JSON]:
+    given = value if isinstance(value, list) else [value]
+    if param.media is None:
+        return given
+    return [_path(one) if isinstance(one, str) else one for one in given]
 
 
 def _parsed(text: str) -> JSON:
