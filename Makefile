@@ -34,6 +34,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_sizes.py
 	$(BIN)/python scripts/generate_docs.py --check
+	$(BIN)/python scripts/tool_tokens.py
 
 tests: $(VENV)/.dev
 	$(BIN)/coverage erase

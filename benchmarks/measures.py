@@ -1,4 +1,4 @@
-"""The four measurements. Where two things are compared, their runs take turns."""
+"""What a user waits for: the start, a call, a picture; and the server's memory."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 from typing import IO, Any
 
+from bench import PEER, Bench, Row, in_turn
 from media_mcp.catalog.catalog import Catalog
-from peer_env import peer_python
 from wire import Server
 
 STARTS, CALLS, DRAWINGS = 15, 200, 30
@@ -26,50 +25,11 @@ TINY = {"width": 64, "height": 64}
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the report. `goal` bounds the ratio to the peer, or ours where it says so."""
-
-    name: str
-    unit: str
-    ours: float
-    peer: float
-    peer_name: str
-    goal: str
-    met: bool
-    detail: str = ""
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.peer
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """How to start both servers, and a folder for what they write."""
-
-    ours: Sequence[str]
-    peer: Sequence[str]
-    folder: Path
-
-    @classmethod
-    def make(cls, folder: Path, cache: Path) -> Bench:
-        """Install the peer and give it the tools that our server lists."""
-        command = str(Path(sys.executable).with_name("media-mcp"))
-        ours = [command, "serve", "--data-dir", str(folder / "data"), "--wait", "600"]
-        with Server(ours) as server:
-            tools = server.ask("tools/list", {})["tools"]
-        (folder / "tools.json").write_text(json.dumps(tools))
-        here = Path(__file__).parent
-        peer = [str(peer_python(cache)), str(here / "peer.py"), str(folder / "tools.json")]
-        return cls(ours, peer, folder)
-
-
 def start(bench: Bench) -> Row:
     """Measure from starting the process to the answer to `initialize`, in seconds."""
 
-    def once(command: Sequence[str]) -> float:
-        with Server(command) as server:
+    def once(start: Callable[[], Server]) -> float:
+        with start() as server:
             return server.start_seconds
 
     ours, peer = in_turn(STARTS, lambda: once(bench.ours), lambda: once(bench.peer))
@@ -78,7 +38,7 @@ def start(bench: Bench) -> Row:
         "s",
         median(ours),
         median(peer),
-        "FastMCP 4.1.6, same tools",
+        f"{PEER}, same tools",
         "≤ 0.8 ×",
         median(ours) / median(peer) <= 0.8,
         f"{STARTS} starts each",
@@ -88,7 +48,7 @@ def start(bench: Bench) -> Row:
 def no_op(bench: Bench) -> Row:
     """Measure a call of a model that does nothing, its job and picture kept on disk, in ms."""
     seeds = count()
-    with Server(bench.ours) as ours, Server(bench.peer) as peer:
+    with bench.ours() as ours, bench.peer() as peer:
 
         def kept() -> float:
             arguments = {"prompt": "x", "seed": next(seeds), **TINY}
@@ -104,7 +64,7 @@ def no_op(bench: Bench) -> Row:
         "ms",
         median(mine),
         median(theirs),
-        "FastMCP 4.1.6, a tool that keeps nothing",
+        f"{PEER}, a tool that keeps nothing",
         "≤ 10 ms",
         median(mine) <= 10,
         f"{CALLS} calls each; p95 {quantiles(mine, n=20)[-1]:.1f} ms; each waits for the disk four "
@@ -115,7 +75,7 @@ def no_op(bench: Bench) -> Row:
 def drawing(bench: Bench) -> Row:
     """Measure the embedded model through MCP and bare, both loaded before, in seconds."""
     seeds = count(1)
-    with Server(bench.ours, ONE_THREAD) as ours, bare_pipeline(bench.folder) as ask:
+    with bench.ours(**ONE_THREAD) as ours, bare_pipeline(bench.folder) as ask:
 
         def through() -> float:
             return ours.call("sketch", {**_call(seeds), "size": 64})[0]
@@ -139,7 +99,7 @@ def drawing(bench: Bench) -> Row:
 
 def memory(bench: Bench) -> Row:
     """Measure the resident memory once the tools are listed, and ours after twenty calls, in MB."""
-    with Server(bench.ours) as ours, Server(bench.peer) as peer:
+    with bench.ours() as ours, bench.peer() as peer:
         for server in (ours, peer):
             server.ask("tools/list", {})
         mine, theirs = ours.memory(), peer.memory()
@@ -151,7 +111,7 @@ def memory(bench: Bench) -> Row:
         "MB",
         mine,
         theirs,
-        "FastMCP 4.1.6, same tools",
+        f"{PEER}, same tools",
         "≤ 90 MB",
         mine <= 90,
         f"one reading each; ours after 20 rehearsed pictures {later:.0f} MB",
@@ -169,19 +129,6 @@ def sync_ms(folder: Path) -> float:
             os.fsync(file.fileno())
             times.append((perf_counter() - started) * 1000)
     return median(times)
-
-
-def in_turn(
-    times: int, one: Callable[[], float], other: Callable[[], float]
-) -> tuple[list[float], list[float]]:
-    """Run both by turns, each first every other time."""
-    ones: list[float] = []
-    others: list[float] = []
-    for turn in range(times):
-        pair = [(ones, one), (others, other)]
-        for results, measure in pair if turn % 2 else reversed(pair):
-            results.append(measure())
-    return ones, others
 
 
 def _call(seeds: Any) -> dict[str, Any]:

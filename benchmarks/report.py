@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from html import escape
 
-from measures import Row
+from bench import Row
 from wire import cores
 
 WIDTH, BAR, GAP, LEFT = 720, 18, 26, 16
@@ -19,12 +19,14 @@ def page(rows: Sequence[Row], made: str) -> str:
         "# Benchmarks\n",
         "<!-- Made by benchmarks/run.py (make bench). -->\n",
         f"Measured {made} on {machine()}. Both sides of a row ran by turns in one run; figures are "
-        "medians. Ratios carry over to other machines better than seconds do.\n",
+        "medians. Ratios carry over to other machines better than seconds do. The peer is set up "
+        "for its fastest listing (benchmarks/peer.py).\n",
         "| what | media-mcp | peer | ratio | goal | met |",
         "| --- | --- | --- | --- | --- | --- |",
         *map(_line, rows),
         "\n![Bars of media-mcp beside its peers](benchmarks.svg)\n",
-        "How: " + "; ".join(f"{row.name.replace('`', '')}: {row.detail}" for row in rows) + ".",
+        "How each was measured:\n",
+        *(f"- {row.name}: {row.detail}." for row in rows),
     ]
     return "\n".join(lines) + "\n"
 
@@ -47,21 +49,29 @@ def plot(rows: Sequence[Row]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def line(row: Row) -> str:
+    """Return a line of plain text on a row."""
+    peer = "" if row.peer is None else f"; {row.peer_name}: {_figure(row.peer, row.unit)}"
+    met = "met" if row.met else "not met"
+    return f"{row.name}: {_figure(row.ours, row.unit)}{peer}{_ratio(row)}; {row.goal}: {met}"
+
+
 def _line(row: Row) -> str:
-    ours, peer = _figure(row.ours, row.unit), _figure(row.peer, row.unit)
+    peer = "" if row.peer is None else f"{_figure(row.peer, row.unit)} ({row.peer_name})"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     met = "yes" if row.met else "no"
-    return (
-        f"| {row.name} | {ours} | {peer} ({row.peer_name}) | {row.ratio:.2f} | {row.goal} | {met} |"
-    )
+    ours = _figure(row.ours, row.unit)
+    return f"| {row.name} | {ours} | {peer} | {ratio} | {row.goal} | {met} |"
 
 
 def _bars(row: Row, top: int) -> list[str]:
-    title = f"{row.name.replace('`', '')} (goal {row.goal}, ratio {row.ratio:.2f})"
+    title = f"{row.name.replace('`', '')} (goal {row.goal}{_ratio(row)})"
     parts = [f'<text x="{LEFT}" y="{top}" font-weight="600">{escape(title)}</text>']
-    sides = (("media-mcp", row.ours, OURS), (row.peer_name, row.peer, PEER))
+    sides = [("media-mcp", row.ours, OURS)]
+    sides += [] if row.peer is None else [(row.peer_name, row.peer, PEER)]
     for number, (name, value, colour) in enumerate(sides):
         y = top + 8 + number * BAR
-        length = 360 * value / max(row.ours, row.peer)
+        length = 360 * value / max(value for _, value, _ in sides)
         label = f"{_figure(value, row.unit)}  {name}"
         parts += [
             f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 3}" fill="{colour}"/>',
@@ -70,5 +80,9 @@ def _bars(row: Row, top: int) -> list[str]:
     return parts
 
 
+def _ratio(row: Row) -> str:
+    return "" if row.ratio is None else f", ratio {row.ratio:.2f}"
+
+
 def _figure(value: float, unit: str) -> str:
-    return f"{value:.3g} {unit}"
+    return f"{value:.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"

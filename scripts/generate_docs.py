@@ -1,4 +1,4 @@
-"""Writes settings.md, tools.md and cli.md in docs/ from the code; `--check` fails on drift."""
+"""Writes the generated pages of docs/ from the code and the cards; `--check` fails on drift."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
     os.environ.pop(name, None)
 os.environ["COLUMNS"] = "80"
 
 from media_mcp.catalog.catalog import Catalog  # noqa: E402 (the environment is read on import)
+from media_mcp.catalog.head import Head  # noqa: E402
 from media_mcp.cli import main as media_mcp  # noqa: E402
 from media_mcp.server.general_tools import TOOLS  # noqa: E402
-from media_mcp.server.tooldefs import model_tool  # noqa: E402
+from media_mcp.server.tooldefs import model_tool, wire  # noqa: E402
 from media_mcp.settings import FILE_NAME, Settings  # noqa: E402
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MADE = "<!-- Made by scripts/generate_docs.py (make docs). Change the code, not this page. -->"
+_HERE = {"local", "rehearsal"}
 COMMANDS = (
     "serve",
     "run",
@@ -41,7 +43,7 @@ def pages() -> dict[str, str]:
         "settings.md": _page(settings_page()),
         "tools.md": _page(tools_page()),
         "cli.md": _page(cli_page()),
-    }
+    } | {name: _page(lines) for name, lines in catalog_pages()}
 
 
 def settings_page() -> Iterator[str]:
@@ -64,7 +66,8 @@ def settings_page() -> Iterator[str]:
 
 
 def tools_page() -> Iterator[str]:
-    models = Catalog.load().select("featured")
+    catalog = Catalog.load()
+    models = [model_tool(h, catalog.schema(h.id)) for h in catalog.select("featured")]
     yield "# Tools\n"
     yield MADE + "\n"
     yield (
@@ -72,8 +75,8 @@ def tools_page() -> Iterator[str]:
         "featured model. Every other model is reached through `run_model`, or listed with "
         "`--tools`.\n"
     )
-    for tool in [*(general.definition() for general in TOOLS), *map(model_tool, models)]:
-        yield from _tool(tool.name, tool.description or "", tool.input_schema)
+    for tool in [*(wire(general.definition()) for general in TOOLS), *models]:
+        yield from _tool(tool["name"], tool["description"], tool["inputSchema"])
     yield "## What a run answers\n"
     yield (
         "`structuredContent` holds, where known: `state`, `job_id`, `model`, `assets` (each with "
@@ -111,6 +114,44 @@ def _meaning(name: str, about: dict[str, Any], schema: dict[str, Any]) -> str:
     if "default" in about:
         bounds.append(f"default {str(about['default']).lower()}")
     return _cell(required + about["description"] + (f" ({', '.join(bounds)})" if bounds else ""))
+
+
+def catalog_pages() -> Iterator[tuple[str, Iterator[str]]]:
+    """Yield an overview of the catalog by task, and a page for each task."""
+    by_task: dict[str, list[Head]] = {}
+    for head in Catalog.load().heads:
+        by_task.setdefault(head.task, []).append(head)
+    yield "catalog/README.md", _overview(by_task)
+    for task, heads in by_task.items():
+        yield f"catalog/{task}.md", _task_page(task, heads)
+
+
+def _overview(by_task: dict[str, list[Head]]) -> Iterator[str]:
+    yield "# The catalog\n"
+    yield MADE + "\n"
+    count = sum(map(len, by_task.values()))
+    yield (
+        f"{count} models. Prices are US dollars as of the date of their evidence; `about` marks "
+        "one that others reported, and what nobody told is unknown. `media-mcp quote` computes "
+        "the price of a call, `media-mcp catalog sync` fetches the newest ones.\n"
+    )
+    yield "| task | models | with a price | run here |"
+    yield "| --- | ---: | ---: | ---: |"
+    for task, heads in sorted(by_task.items(), key=lambda item: -len(item[1])):
+        priced = sum(head.price != "price unknown" for head in heads)
+        local = sum(bool(_HERE & set(head.backends)) for head in heads)
+        yield f"| [{task}]({task}.md) | {len(heads)} | {priced} | {local} |"
+
+
+def _task_page(task: str, heads: Sequence[Head]) -> Iterator[str]:
+    yield f"# {task}\n"
+    yield MADE + "\n"
+    yield "| model | | price | licence | runs on |"
+    yield "| --- | --- | --- | --- | --- |"
+    for head in sorted(heads, key=lambda head: (head.retired, head.id)):
+        about = f"{head.title}: {head.about}" + (" Retired." if head.retired else "")
+        cells = (f"`{head.id}`", about, head.price, head.licence, ", ".join(head.backends))
+        yield f"| {' | '.join(map(_cell, cells))} |"
 
 
 def cli_page() -> Iterator[str]:
@@ -166,6 +207,7 @@ def main(arguments: Sequence[str]) -> int:
             continue
         drifted.append(name)
         if "--check" not in arguments:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
     if not drifted or "--check" not in arguments:
         print(f"docs: {', '.join(drifted) or 'nothing'} changed.")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from media_mcp.catalog.catalog import Catalog
-from media_mcp.catalog.sources import shipped_folder
 from media_mcp.catalog.model import TOOL_NAME, tool_name
+from media_mcp.catalog.sources import shipped_folder
 from media_mcp.errors import BadCard, NotFound
 
 

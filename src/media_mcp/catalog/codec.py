@@ -76,7 +76,7 @@ def load_price(raw: Mapping[str, Any]) -> Price:
 
 
 def _plain(value: Any) -> JSON:
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         layout = _layout(type(value))
         given = ((name, getattr(value, name), default) for name, default in layout)
         return {name: _plain(v) for name, v, default in given if _told(v, default)}

@@ -48,4 +48,5 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError):
         return {}
     entries = locked.items() if isinstance(locked, dict) else ()
-    return {name: told for name, told in entries if isinstance(told, dict) and Path(name).name == name}
+    named = {name: told for name, told in entries if Path(name).name == name}
+    return {name: told for name, told in named.items() if isinstance(told, dict)}

@@ -86,9 +86,7 @@ def arguments_of(model: Model, route: Route, wire: Mapping[str, JSON]) -> dict[s
     return _unfixed(spec, left | found)
 
 
-def heard(
-    model: Model, endpoint: Model, route: Route, wire: Mapping[str, JSON]
-) -> dict[str, JSON]:
+def heard(model: Model, endpoint: Model, route: Route, wire: Mapping[str, JSON]) -> dict[str, JSON]:
     """Read a request of a client that knows the model as its `endpoint` declares it.
 
     What our card hides is left out, and so is a word of the endpoint's (`auto`) for what is a

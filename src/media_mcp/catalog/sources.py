@@ -1,4 +1,4 @@
-"""What a compiled catalog is made of, and where it is kept: compiled once for each state of files."""
+"""What a compiled catalog is made of, and where it is kept: compiled once for each state."""
 
 from __future__ import annotations
 

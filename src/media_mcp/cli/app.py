@@ -61,6 +61,7 @@ def serve(
     wait: o.Wait = None,
     root: o.Roots = None,
     catalog_dir: o.CatalogDirs = None,
+    project: o.Project = None,
     confirm_above: o.ConfirmAbove = None,
     device: o.Device = None,
     rehearse: o.Rehearse = None,
@@ -90,6 +91,7 @@ def serve(
         wait=wait,
         roots=root or None,
         catalog_dirs=catalog_dir or None,
+        project=project,
         confirm_above=confirm_above,
         device=device,
         rehearse=rehearse,
@@ -111,6 +113,7 @@ def run(
     fresh: o.Fresh = False,
     timeout: o.Timeout = None,
     verbose: o.Verbose = False,
+    project: o.Project = None,
     rehearse: o.Rehearse = None,
     device: o.Device = None,
     data_dir: o.DataDir = None,
@@ -131,7 +134,11 @@ def run(
     from media_mcp.settings import load_settings
 
     settings = load_settings(
-        data_dir=data_dir, rehearse=rehearse, device=device, catalog_dirs=catalog_dir or None
+        data_dir=data_dir,
+        project=project,
+        rehearse=rehearse,
+        device=device,
+        catalog_dirs=catalog_dir or None,
     )
     wish = Wish(model, tuple(pairs or ()), out, backend, fresh, timeout, verbose, as_json)
     return start(settings, wish)
@@ -149,6 +156,7 @@ def models(
     runs_here: o.RunsHere = False,
     limit: o.Limit = 50,
     as_json: o.AsJson = False,
+    project: o.Project = None,
     catalog_dir: o.CatalogDirs = None,
 ) -> None:
     """List models, those that fit best first.
@@ -163,7 +171,7 @@ def models(
     from media_mcp.cli.show import list_models
     from media_mcp.settings import load_settings
 
-    settings = load_settings(catalog_dirs=catalog_dir or None)
+    settings = load_settings(project=project, catalog_dirs=catalog_dir or None)
     wish = Wish(
         " ".join(query or ()),
         task,
@@ -197,6 +205,7 @@ def quote(
     model: o.ModelName,
     pairs: o.Pairs = None,
     as_json: o.AsJson = False,
+    project: o.Project = None,
     data_dir: o.DataDir = None,
     catalog_dir: o.CatalogDirs = None,
 ) -> int:
@@ -209,7 +218,7 @@ def quote(
     from media_mcp.cli.quote import quote as start
     from media_mcp.settings import load_settings
 
-    settings = load_settings(data_dir=data_dir, catalog_dirs=catalog_dir or None)
+    settings = load_settings(data_dir=data_dir, project=project, catalog_dirs=catalog_dir or None)
     return start(settings, model, tuple(pairs or ()), as_json)
 
 

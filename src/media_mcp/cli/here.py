@@ -10,6 +10,7 @@ from media_mcp.catalog.catalog import Catalog
 from media_mcp.catalog.head import Head, Wish
 from media_mcp.cli.rooms import run_async
 from media_mcp.queue import policy
+from media_mcp.queue.routing import REHEARSAL, rules_of
 from media_mcp.settings import Settings
 
 
@@ -20,12 +21,14 @@ def that_run_here(settings: Settings, catalog: Catalog, wish: Wish) -> list[Head
 
 async def _ready(settings: Settings, catalog: Catalog, wish: Wish) -> list[Head]:
     names = catalog.backends() & set(registry.names())
-    backends = registry.create_all(names | {policy.REHEARSAL}, settings)
+    backends = registry.create_all(names | {REHEARSAL}, settings)
     wider = replace(wish, backends=None if settings.rehearse else names, limit=len(catalog))
+    rules = rules_of(settings, settings.project)
     found: list[Head] = []
     try:
         for head in (one.head for one in catalog.find(wider)):
-            wanted = policy.Wanted(catalog.get(head.id), {}, rehearse=settings.rehearse)
+            model = catalog.get(head.id)
+            wanted = policy.Wanted(model, {}, rehearse=settings.rehearse, rules=rules)
             found += [head] if policy.best(await policy.quotes(wanted, backends)) else []
             if len(found) == wish.limit:
                 break

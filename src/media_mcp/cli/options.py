@@ -40,6 +40,10 @@ Roots = Annotated[
         resolve_path=True,
     ),
 ]
+Project = Annotated[
+    str | None,
+    _setting("project", "NAME", "The project whose rules hold; its jobs are told apart by it."),
+]
 Tools = Annotated[
     str | None,
     _setting("tools", "WHICH", "Model tools to list: featured, all, tasks or names, by comma."),

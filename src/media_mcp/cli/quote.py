@@ -19,6 +19,7 @@ from media_mcp.job import JSON, Arguments, Caller, Quote
 from media_mcp.media import Inputs, MediaStore
 from media_mcp.queue import Queue, policy
 from media_mcp.queue.policy import best
+from media_mcp.queue.routing import REHEARSAL
 from media_mcp.server.intake import Intake
 from media_mcp.settings import Settings
 
@@ -45,12 +46,19 @@ async def _quote(settings: Settings, name: str, pairs: Sequence[str], as_json: b
 async def _quotes(
     settings: Settings, catalog: Catalog, model: Model, given: Arguments
 ) -> tuple[Quote, ...]:
-    wanted = {route.backend for route in model.routes} | {policy.REHEARSAL}
+    wanted = {route.backend for route in model.routes} | {REHEARSAL}
     backends = registry.create_all(wanted & set(registry.names()), settings)
     try:
         async with reading(settings, catalog) as queue:
-            order = await _intake(settings, catalog, queue).prepare(model, given, Caller())
-            asked = policy.Wanted(model, order.arguments, order.inputs, rehearse=settings.rehearse)
+            caller = Caller(project=settings.project)
+            order = await _intake(settings, catalog, queue).prepare(model, given, caller)
+            asked = policy.Wanted(
+                model,
+                order.arguments,
+                order.inputs,
+                rehearse=settings.rehearse,
+                rules=queue.rules(caller),
+            )
             return await policy.quotes(asked, backends, queue.durations)
     finally:
         for backend in backends.values():

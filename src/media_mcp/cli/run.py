@@ -58,9 +58,10 @@ async def _run(settings: Settings, wish: Wish) -> int:
 
 async def _submit(app: App, wish: Wish) -> Submitted:
     model = app.catalog.get(wish.model)
-    order = await app.intake.prepare(model, arguments_of(model, wish.pairs), Caller())
+    caller = Caller(project=app.settings.project)
+    order = await app.intake.prepare(model, arguments_of(model, wish.pairs), caller)
     submitted = await app.intake.submit(
-        order, Caller(), "cli", fresh=wish.fresh, backend=wish.backend
+        order, caller, "cli", fresh=wish.fresh, backend=wish.backend
     )
     if submitted.joined:
         note(f"The same call is known already: this is its job {submitted.job.id}.")

@@ -43,7 +43,8 @@ def serve(settings: Settings, http: str | None, *, conformance: bool = False) ->
     from media_mcp.server.http import is_loopback, listen, parse_address, tls_context
 
     host, port = parse_address(http)
-    gate, tls = Gate(settings.api_key), tls_context(settings.tls_cert, settings.tls_key)
+    gate = Gate(settings.api_key, settings.project)
+    tls = tls_context(settings.tls_cert, settings.tls_key)
     with listen(host, port, locked=gate.locked) as listener:
         if tls is None and not is_loopback(host):
             note(f"Without --tls-cert, the key and all media go to {host} in the clear.")

@@ -14,12 +14,12 @@ from typing import Any
 
 from media_mcp.backends.fal.platform import BASE_URL, PlatformClient
 from media_mcp.catalog.cards import model_of
-from media_mcp.catalog.changes import Change, changes, overlay
-from media_mcp.catalog.sources import shipped_folder
+from media_mcp.catalog.changes import Change, Kind, changes, overlay
 from media_mcp.catalog.endpoints import Lines, card, line_of, priced, read_lines, write_lines
 from media_mcp.catalog.glossary import Glossary
 from media_mcp.catalog.lock import lock
 from media_mcp.catalog.openapi import record
+from media_mcp.catalog.sources import shipped_folder
 from media_mcp.cli.outcome import ExitCode, note
 from media_mcp.cli.rooms import run_async
 from media_mcp.cli.text import say
@@ -27,7 +27,7 @@ from media_mcp.errors import BackendFailed, BadCard, InvalidArguments, Problem, 
 
 SHOWN = 40
 _FEW_GONE, _SHARE_GONE = 20, 0.2
-_NAMES = {
+_NAMES: dict[Kind, str] = {
     "new": "new",
     "gone": "gone",
     "parameter": "parameters changed",
@@ -52,7 +52,8 @@ class Order:
 def sync_catalog(order: Order) -> int:
     """Fetch, compare, show and (unless it is a dry run) write.
 
-    Raises `BackendFailed`, `Refused` where too many models are gone, and `InvalidArguments` for a backend that cannot be meant.
+    Raises `BackendFailed`, `Refused` where too many models are gone, and `InvalidArguments` for a
+    backend that cannot be meant.
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", order.backend):
         problem = Problem("--backend", f"{order.backend[:40]!r} is no name of a backend.")
@@ -133,7 +134,8 @@ def _key(order: Order) -> str:
 
 
 def _of_backend(lines: Lines, backend: str) -> dict[str, dict[str, Any]]:
-    return {name: line for name, line in lines.items() if line.get("backend", "fal") == backend}
+    own = (line for line in lines.values() if line.get("backend", "fal") == backend)
+    return {line["id"]: dict(line) for line in own}
 
 
 def _show(found: Sequence[Change], everything: bool) -> None:

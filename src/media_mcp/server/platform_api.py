@@ -115,7 +115,7 @@ class Platform:
         return next(head for head in self._catalog.heads if head.id == model.id)
 
     def _price(self, head: Head) -> Price | None:
-        """Return what the place that bills takes; our own machine's is the price of what is ours."""
+        """Return what the place that bills takes; for what only we run, our own price."""
         routes = self._catalog.get(head.id).routes
         hosted = [route for route in routes if route.backend not in _OURS]
         price = (hosted or routes)[0].price

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import mcp_types as t
 
-from media_mcp.catalog.describe import price_of
+from media_mcp.catalog.head import Head
 from media_mcp.catalog.model import Model
 from media_mcp.catalog.schema import input_schema
 from media_mcp.job import JSON, MediaKind
@@ -17,9 +18,11 @@ from media_mcp.server.answer import OUTPUT_SCHEMA
 ALWAYS_LOAD: dict[str, Any] = {"anthropic/alwaysLoad": True}
 FRESH: dict[str, JSON] = {
     "type": "boolean",
-    "default": False,
-    "description": "Make a new job even if the same call is still running or was not yet answered.",
+    "description": "Make a new job, though the same call runs.",
 }
+_ADDS = {"destructiveHint": False}
+_ADDS_HERE = {"destructiveHint": False, "openWorldHint": False}
+_HINT = 60  # characters of words to search by
 _GLYPHS = {
     MediaKind.IMAGE: "M3 5h18v14H3zM6 16l4-5 3 3 2-2 3 4",
     MediaKind.VIDEO: "M3 5h18v14H3zM10 9l5 3-5 3z",
@@ -28,46 +31,59 @@ _GLYPHS = {
 _OTHER = "M6 3h9l3 3v15H6zM9 10h6M9 14h6"
 
 
-def model_tool(model: Model) -> t.Tool:
-    """Return the typed tool of a model."""
-    return t.Tool(
-        name=model.tool,
-        title=model.title,
-        description=description(model),
-        input_schema=tool_schema(model),
-        output_schema=OUTPUT_SCHEMA,
-        annotations=hints(model.title, read_only=False, open_world=_leaves(model)),
-        icons=[icon(model.outputs[0].kind)],
-        _meta={"anthropic/searchHint": f"{model.task} {model.search_hint}".strip()},
-    )
+def model_tool(head: Head, schema: str) -> dict[str, Any]:
+    """Return a model's typed tool as it stands on the wire; `schema` is that of its inputs."""
+    leaves = any(backend not in ("local", "rehearsal") for backend in head.backends)
+    return {
+        "name": head.tool,
+        "title": head.title,
+        "description": description(head),
+        "inputSchema": with_fresh(json.loads(schema)),
+        "outputSchema": OUTPUT_SCHEMA,
+        "annotations": _ADDS if leaves else _ADDS_HERE,
+        "_meta": {"anthropic/searchHint": _hint(head)},
+    }
+
+
+def _hint(head: Head) -> str:
+    """Return words to search by, whole ones."""
+    words = f"{head.task} {head.hint}".strip()
+    return words if len(words) <= _HINT else words[: words.rindex(" ", 0, _HINT)]
+
+
+def wire(tool: t.Tool) -> dict[str, Any]:
+    """Return a tool as JSON, in the protocol's spelling."""
+    return tool.model_dump(by_alias=True, mode="json", exclude_none=True)
 
 
 def tool_schema(model: Model) -> dict[str, JSON]:
     """Return a model's input schema with what the tool adds: `fresh`."""
-    extra = {} if model.param("fresh") else {"fresh": FRESH}
-    return input_schema(model, extra)
+    return with_fresh(input_schema(model))
 
 
-def description(model: Model) -> str:
+def with_fresh(schema: dict[str, Any]) -> dict[str, JSON]:
+    """Add `fresh`, unless the model has an input of that name."""
+    return schema | {"properties": schema["properties"] | _fresh(schema["properties"])}
+
+
+def _fresh(known: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {} if "fresh" in known else {"fresh": FRESH}
+
+
+def description(head: Head) -> str:
     """Return what the model is good at, its price and its licence, in at most 60 words."""
-    price = price_of(model)
-    return f"{model.description} {price[0].upper()}{price[1:]}. Licence: {model.licence}."
+    price = head.price
+    return f"{head.description} {price[0].upper()}{price[1:]}. Licence: {head.licence}."
 
 
-def _leaves(model: Model) -> bool:
-    """Whether a run may reach outside this machine."""
-    return any(route.backend not in ("local", "rehearsal") for route in model.routes)
+def hints(*, read_only: bool) -> t.ToolAnnotations:
+    """Return the hints of a tool that never destroys; one that only reads stays on this machine.
 
-
-def hints(title: str, *, read_only: bool, open_world: bool = False) -> t.ToolAnnotations:
-    """Return the hints of a tool that adds but never destroys."""
-    return t.ToolAnnotations(
-        title=title,
-        read_only_hint=read_only,
-        destructive_hint=False,
-        idempotent_hint=read_only,
-        open_world_hint=open_world,
-    )
+    What the protocol assumes of a tool that says nothing is left out: every word is listed.
+    """
+    if read_only:
+        return t.ToolAnnotations(read_only_hint=True, open_world_hint=False)
+    return t.ToolAnnotations(destructive_hint=False)
 
 
 def icon(kind: MediaKind | None = None) -> t.Icon:

@@ -6,7 +6,8 @@ the protocol to the surface and adds nothing but wiring:
 
     surface = Surface(tool_sets=(general, models), resource_sets=(assets,), prompt_sets=(guides,),
                       tasks=TasksExtension(JobTasks(queue)), bus=bus)
-    tools, cursor = page(surface.tools(), params.cursor)      # tools/list; same for the others
+    names, cursor = page(surface.names(), params.cursor)      # tools/list; same for the others
+    [surface.definition(name) for name in names]
     await surface.call(ctx, params)                           # tools/call
     surface.schema(name)                                      # get_tool_input_schema=
     await surface.read(ctx, uri); await surface.prompt(ctx, params)
@@ -28,6 +29,7 @@ import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import mcp_types as t
@@ -50,16 +52,16 @@ T = TypeVar("T")
 class ToolSet(Protocol):
     """Some tools and the code behind them."""
 
-    def tools(self) -> Sequence[t.Tool]:
-        """Return the tools to list, in a fixed order."""
+    def names(self) -> Sequence[str]:
+        """Return the names of the tools to list, in a fixed order."""
         ...
 
-    def tool(self, name: str) -> t.Tool | None:
-        """Return one tool by name, listed or not; `None` if it is not of this set."""
+    def definition(self, name: str) -> dict[str, Any] | None:
+        """Return one tool as it stands on the wire, listed or not; `None` if it is not ours."""
         ...
 
     async def call(self, ctx: Context, params: t.CallToolRequestParams) -> HandlerResult:
-        """Answer a call of a tool that `tool` knows. Only protocol errors are raised."""
+        """Answer a call of a tool that `definition` knows. Only protocol errors are raised."""
         ...
 
 
@@ -126,23 +128,24 @@ class Surface:
                 await stack.enter_async_context(lifetime())
             yield
 
-    def tools(self) -> list[t.Tool]:
-        return [tool for tools in self.tool_sets for tool in tools.tools()]
+    def names(self) -> Sequence[str]:
+        """Return the names of all tools that are listed, in a fixed order."""
+        return tuple(chain.from_iterable(tools.names() for tools in self.tool_sets))
 
-    def tool(self, name: str) -> t.Tool | None:
-        owner = self._owner(name)
-        return owner.tool(name) if owner else None
+    def definition(self, name: str) -> dict[str, Any] | None:
+        found = (tools.definition(name) for tools in self.tool_sets)
+        return next((definition for definition in found if definition), None)
 
     def schema(self, name: str) -> dict[str, Any] | None:
         """Return the input schema of a tool, listed or not."""
-        tool = self.tool(name)
-        return tool.input_schema if tool else None
+        definition = self.definition(name)
+        return definition["inputSchema"] if definition else None
 
     async def call(self, ctx: Context, params: t.CallToolRequestParams) -> HandlerResult:
-        owner = self._owner(params.name)
-        if owner is None:
-            raise unknown("tool", params.name, [tool.name for tool in self.tools()])
-        return await owner.call(ctx, params)
+        for tools in self.tool_sets:
+            if tools.definition(params.name):
+                return await tools.call(ctx, params)
+        raise unknown("tool", params.name, self.names())
 
     async def resources(self, ctx: Context) -> list[t.Resource]:
         return [item for items in self.resource_sets for item in await items.resources(ctx)]
@@ -175,9 +178,6 @@ class Surface:
                 return t.CompleteResult(completion=found)
         return t.CompleteResult(completion=t.Completion(values=[], total=0, has_more=False))
 
-    def _owner(self, name: str) -> ToolSet | None:
-        return next((tools for tools in self.tool_sets if tools.tool(name)), None)
-
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> MCPError:
     """Return the protocol error for a name that no set knows, with the nearest names."""
@@ -192,24 +192,26 @@ def page(
 
     A cursor that this function did not make is an `MCPError`.
     """
-    start = _offset(cursor, len(items))
+    start = offset_of(cursor, len(items))
+    if start is None:
+        raise MCPError(
+            t.INVALID_PARAMS, "Invalid cursor. Leave the cursor out to start at the first page."
+        )
     end = start + size
-    return items[start:end], _cursor(end) if end < len(items) else None
+    return items[start:end], cursor_of(end) if end < len(items) else None
 
 
-def _cursor(offset: int) -> str:
+def cursor_of(offset: int) -> str:
+    """Write where a page begins as an opaque word."""
     return base64.urlsafe_b64encode(str(offset).encode()).decode()
 
 
-def _offset(cursor: str | None, bound: int) -> int:
+def offset_of(cursor: str | None, bound: int) -> int | None:
+    """Read a cursor that `cursor_of` made; None for any other word."""
     if cursor is None:
         return 0
     try:
         offset = int(base64.b64decode(cursor, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
-        offset = -1
-    if not 0 < offset <= bound:
-        raise MCPError(
-            t.INVALID_PARAMS, "Invalid cursor. Leave the cursor out to start at the first page."
-        )
-    return offset
+        return None
+    return offset if 0 < offset <= bound else None
