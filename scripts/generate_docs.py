@@ -34,6 +34,7 @@ COMMANDS = (
     "cancel",
     "doctor",
     "catalog check",
+    "catalog sync",
 )
 
 
@@ -201,7 +202,13 @@ def _page(lines: Iterator[str]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Write the pages, or with `--check` only compare them."""
     drifted = []
-    for name, text in pages().items():
+    made = pages()
+    for page in (DOCS / "catalog").glob("*.md"):
+        if f"catalog/{page.name}" not in made:
+            drifted.append(f"catalog/{page.name}")
+            if "--check" not in arguments:
+                page.unlink()
+    for name, text in made.items():
         path = DOCS / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue

@@ -33,6 +33,7 @@ class Program:
 
     name = NAME
     concurrency = 2
+    remote = False
 
     async def readiness(self) -> Readiness:
         return Readiness(ready=True)
