@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from peer_env import FASTMCP, peer_python
+from ports import free_port
 from wire import Server, WebServer
 
 PEER = f"FastMCP {FASTMCP}"
@@ -109,8 +109,3 @@ def in_turn(
         for results, measure in pair if turn % 2 else reversed(pair):
             results.append(measure())
     return ones, others
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

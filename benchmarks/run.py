@@ -14,6 +14,7 @@ from pathlib import Path
 import listing
 import loading
 import measures
+import queueing
 from bench import Bench, Row
 from report import line, page, plot
 
@@ -27,6 +28,9 @@ NAMES: Mapping[str, Measure] = {
     "http": listing.over_http,
     "search": loading.search,
     "no-op": measures.no_op,
+    "queue": queueing.jobs,
+    "status": queueing.status,
+    "subscribers": queueing.subscribers,
     "drawing": measures.drawing,
     "memory": measures.memory,
     "catalog-memory": loading.memory,

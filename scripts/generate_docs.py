@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
@@ -63,7 +64,41 @@ def settings_page() -> Iterator[str]:
         meaning = _cell(field.description or "") + _bounds(field.metadata)
         yield f"| `{name}` | {_type(field.annotation)} | {default} | {meaning} |"
     yield f"\nAn example of `{FILE_NAME}`:\n"
-    yield '```toml\ntools = "text-to-image,text-to-video"\nwait = 30\nroots = ["/data/photos"]\n```'
+    yield (
+        '```toml\ntools = "text-to-image,text-to-video"\nwait = 30\nroots = ["/data/photos"]\n'
+        'prefer = "local"\n\n[projects.client-x]\nkeep_here = "everything"\n'
+        'licences = ["MIT*", "Apache-2.0", "hosted, commercial use"]\n```'
+    )
+    yield _RULES
+
+
+_RULES = """
+## Rules and routes
+
+`prefer` orders the routes of a model; the first that is ready runs the job, and the answer's
+`why_route` says why. What is not known, a price or a time, comes last.
+
+`offline`, `licences` and `keep_here` forbid. A route that they forbid is never taken, not by a call
+that names its backend either, and `quote` says which setting forbids it. They go by what the
+backend tells of itself (`remote`; in a `backend.toml` of kind `fal` it is true unless it says
+`remote = false`), and by the licence of the route or else of the model. They hold when a job is
+asked for and again when its turn comes; work that waits for a forbidden place waits on where no
+project may use that place, and else fails with words. Offline, inputs are not fetched, webhooks
+are not told, and the worker looks for no newer weights.
+
+A table `[projects.<name>]` may hold `prefer`, `offline`, `licences` and `keep_here`; what stands
+there counts over the setting itself. `project`, or `--project`, says which project the callers of a
+server belong to. No tool changes any of this: only these files, the environment and flags do.
+
+When a route fails by a fault of its own, after its `attempts`, the job goes on by the next one that
+is ready and allowed. It ends with words that name the other route and the call for it instead
+
+- where money may have been spent: a request was made at a place that bills, or nobody knows;
+- where the other route may cost more than was agreed to: more than `confirm_above`, if that is set,
+  and than the quote of the job.
+
+Nothing of this happens to a call that named its backend, nor where the call itself was at fault
+(its arguments, its media, the place's content rules)."""
 
 
 def tools_page() -> Iterator[str]:
@@ -173,12 +208,15 @@ def _help(words: Sequence[str]) -> str:
 
 def _type(annotation: Any) -> str:
     words = getattr(annotation, "__name__", "") if isinstance(annotation, type) else ""
-    return _cell(words or str(annotation).replace("pathlib.", "").replace(" | None", ""))
+    shown = words or str(annotation).replace(" | None", "")
+    return _cell(re.sub(r"\b(pathlib|typing|pydantic\.types|media_mcp\.settings)\.", "", shown))
 
 
 def _shown(value: Any) -> str:
     if value is None or value == "":
         return "unset"
+    if value == {}:
+        return "none"
     if isinstance(value, list):
         return ", ".join(map(_shown, value)) or "none"
     home, text = str(Path.home()), str(value)

@@ -120,13 +120,18 @@ def test_the_wheel_holds_the_embedded_model_in_ten_megabytes(wheel: zipfile.ZipF
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl", ".py"))]
 
 
-def test_the_catalog_is_found_inside_an_installed_wheel(wheel: zipfile.ZipFile, tmp_path: Path):
+def test_an_installed_wheel_opens_the_catalog_that_was_compiled_into_it(
+    wheel: zipfile.ZipFile, tmp_path: Path
+):
     wheel.extractall(tmp_path / "site")
     code = (
-        "from media_mcp.catalog.catalog import Catalog; print(Catalog.load().get('sketch').source)"
+        "from media_mcp.catalog.catalog import Catalog\n"
+        "from media_mcp.catalog.sources import shipped_folder\n"
+        "print(len(Catalog.load()), shipped_folder())"
     )
     # The copy is gone when coverage is reported, so it must not be measured.
     uncovered = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    places = {"PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     found = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -134,9 +139,12 @@ def test_the_catalog_is_found_inside_an_installed_wheel(wheel: zipfile.ZipFile, 
         check=True,
         timeout=60,
         cwd=tmp_path,
-        env=uncovered | {"PYTHONPATH": str(tmp_path / "site")},
+        env=uncovered | places,
     )
-    assert Path(found.stdout.strip()).is_relative_to(tmp_path / "site")
+    count, folder = found.stdout.split()
+    assert int(count) >= 1575
+    assert Path(folder).is_relative_to(tmp_path / "site")
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.fixture

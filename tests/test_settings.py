@@ -52,7 +52,57 @@ def test_a_wrong_value_is_told_with_its_name_and_where_to_set_it(
     assert "MEDIA_MCP_" in caught.value.hint
 
 
+def test_the_rules_of_projects_come_from_both_files_key_by_key(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = nowhere / "own.toml"
+    own.write_text(
+        'prefer = "local"\n[projects.films]\noffline = true\nprefer = "hosted"\n'
+        '[projects.secret]\nkeep_here = "everything"\n'
+    )
+    monkeypatch.setitem(Settings.model_config, "toml_file", [own, Path("media-mcp.toml")])
+    (nowhere / "media-mcp.toml").write_text(
+        'project = "films"\n[projects.films]\nprefer = "cheapest"\nlicences = ["MIT"]\n'
+    )
+    settings = load_settings()
+    films, secret = settings.projects["films"], settings.projects["secret"]
+    assert (settings.project, settings.prefer) == ("films", "local")
+    assert (films.prefer, films.offline, films.licences) == ("cheapest", True, ["MIT"])
+    assert (secret.keep_here, secret.offline) == ("everything", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "name"),
+    [
+        ("prefer = 'free'", "Setting prefer: Input should be 'card', 'local', 'hosted'", "PREFER"),
+        ("project = 'a/b'", "Setting project: String should match pattern", "PROJECT"),
+        ("[projects.a]\nwait = 1", "Setting projects.a.wait: Extra inputs", "PROJECTS"),
+        ("[projects.a]\noffline = 'never'", "Setting projects.a.offline: Input", "PROJECTS"),
+    ],
+)
+def test_a_wrong_rule_is_told_with_its_name(
+    nowhere: Path, text: str, words: str, name: str
+) -> None:
+    (nowhere / "media-mcp.toml").write_text(text)
+    with pytest.raises(BadSettings) as caught:
+        load_settings()
+    assert words in caught.value.message
+    assert f"as MEDIA_MCP_{name} or" in caught.value.hint
+
+
 def test_a_file_that_is_no_toml_is_told(nowhere: Path) -> None:
     (nowhere / "media-mcp.toml").write_text("wait = = 5")
     with pytest.raises(BadSettings, match=r"media-mcp.toml cannot be read: .* Mend the file"):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["api_key", "fal_key"])
+def test_a_secret_is_never_shown(nowhere: Path, name: str) -> None:
+    (nowhere / "media-mcp.toml").write_text(f'{name} = "hush"\n')
+    settings = load_settings()
+    assert getattr(settings, name).get_secret_value() == "hush"
+    assert "hush" not in repr(settings)
+    (nowhere / "media-mcp.toml").write_text(f'{name} = ["hush"]\n')
+    with pytest.raises(BadSettings, match=rf"Setting {name}.*given: something secret") as caught:
+        load_settings()
+    assert "hush" not in str(caught.value)

@@ -6,6 +6,7 @@ MediaError                  the root; nothing else is caught at a door
 │   ├── NotFound            no such model, tool, job, asset or task (or not yours)
 │   └── BadMedia            an input cannot be read, is too big, of the wrong type or out of bounds
 ├── Refused                 the rules: policy, budget, licence or consent says no
+│   └── ContentRefused      the place that ran it will not make this; the same call fails again
 ├── NotConfigured           the operator: something must be installed, set or freed first
 │   ├── MissingExtra        a Python package is absent; the message holds the pip command
 │   ├── BadSettings         media-mcp.toml, the environment or a flag holds a bad value
@@ -14,7 +15,8 @@ MediaError                  the root; nothing else is caught at a door
 ├── BackendFailed           the place that ran the job; `retryable` says whether to try again
 │   ├── WorkerDied          the worker process crashed or hung; retryable
 │   ├── OutOfMemory         the device or the host is full
-│   └── BadOutput           it answered, but with nothing usable
+│   ├── BadOutput           it answered, but with nothing usable
+│   └── MaybeSpent          it may have run, and be billed, but its result cannot be had (now)
 └── StorageFailed           the disk is full, read-only or the database is locked
 
 Every error carries what is wrong (`message`), what to do next (`hint`) and a stable `code` for
@@ -74,6 +76,10 @@ class Refused(MediaError):
     code = "refused"
 
 
+class ContentRefused(Refused):
+    code = "content_refused"
+
+
 class NotConfigured(MediaError):
     code = "not_configured"
 
@@ -121,6 +127,12 @@ class OutOfMemory(BackendFailed):
 
 class BadOutput(BackendFailed):
     code = "bad_output"
+
+
+class MaybeSpent(BackendFailed):
+    """`retryable` only where another try takes up the same request and cannot be billed again."""
+
+    code = "maybe_spent"
 
 
 class StorageFailed(MediaError):

@@ -42,23 +42,48 @@ class Caller:
     project: str = "default"
 
 
+Certainty = Literal["exact", "listed", "estimated", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCase:
+    """The amounts that hold when every condition of `when` does (see `catalog/pricing.py`)."""
+
+    when: Mapping[str, JSON]
+    amount: float
+    first: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What one `unit` costs in US dollars (0 for a machine of one's own), and how sure we are."""
+    """What one `unit` costs in US dollars (0 for a machine of one's own), and how sure we are.
+
+    `first` is what the first unit costs where it differs from the others; of `cases`, the first
+    that fits the arguments replaces both. `as_of` is the date (`2026-07` or `2026-07-26`) of the
+    evidence; `note` says in a few words what the rule cannot. `exact` comes from the place that
+    bills, `listed` from its own pages, `estimated` from others' reports.
+    """
 
     amount: float
     unit: str
-    certainty: Literal["exact", "listed", "estimated", "unknown"] = "listed"
+    certainty: Certainty = "listed"
     as_of: str = ""
+    first: float | None = None
+    cases: tuple[PriceCase, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way to run a model: the backend's name and whatever that backend needs (`spec`)."""
+    """One way to run a model: the backend's name and whatever that backend needs (`spec`).
+
+    `licence` is that of the weights where it differs from the model's.
+    """
 
     backend: str
     spec: Mapping[str, JSON] = field(default_factory=dict)
     price: Price | None = None
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +91,8 @@ class Quote:
     """What a job would cost (US dollars) and take (seconds) on one route, before it runs.
 
     `None` means unknown and is said, never guessed. `ready` is false, with a reason that names the
-    next step, when the route cannot run now.
+    next step, when the route cannot run now. `basis` says in words how the price came about and
+    `timing` the seconds; `certainty` and `as_of` are those of the price, `licence` the route's own.
     """
 
     backend: str
@@ -76,6 +102,10 @@ class Quote:
     ready: bool = True
     reason: str = ""
     basis: str = ""
+    timing: str = ""
+    certainty: Certainty = "unknown"
+    as_of: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +138,14 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a backend hands back. `facts` goes to the caller as it is (seed, timings, text)."""
+    """What a backend hands back. `facts` goes to the caller as it is (seed, timings, text).
+
+    `cost` is in US dollars, None where it is not known.
+    """
 
     outputs: tuple[Output, ...]
     facts: Mapping[str, JSON] = field(default_factory=dict)
-    cost: float = 0.0
+    cost: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +171,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where to tell of a job's end. `base` is the address that its files' URLs begin with."""
+
+    url: str
+    base: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One invocation of a model. The row in the store is the truth; this is a reading of it."""
+    """One invocation of a model. The row in the store is the truth; this is a reading of it.
+
+    Unless it starts by `start_by` (Unix seconds) it fails. Of a `private` one, arguments and logs
+    are gone once it has ended. `lifetime` is how many seconds its outputs are kept after that.
+    `pinned`: its caller named the backend, so no other is tried; `tried` are the keys of the routes
+    that failed before this one. One that is to run `once` is not tried again when it fails.
+    """
 
     id: str
     model: str
@@ -166,6 +213,13 @@ class Job:
     quoted: float | None = None
     failure: Failure | None = None
     parents: tuple[str, ...] = ()
+    start_by: float | None = None
+    private: bool = False
+    lifetime: float | None = None
+    webhook: Webhook | None = None
+    pinned: bool = False
+    tried: tuple[str, ...] = ()
+    once: bool = False
 
     @property
     def seconds(self) -> float | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,6 +17,10 @@ from pydantic_settings import (
 from media_mcp.errors import BadSettings
 
 FILE_NAME = "media-mcp.toml"
+PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Prefer = Literal["card", "local", "hosted", "cheapest", "fastest"]
+KeepHere = Literal["nothing", "inputs", "everything"]
+SECRETS = frozenset({"api_key", "fal_key"})  # settings whose values are never shown
 
 
 def config_dir() -> Path:
@@ -29,6 +33,23 @@ def default_data_dir() -> Path:
     """Return the user's data folder, by the XDG rules."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "media-mcp"
+
+
+def cache_dir() -> Path:
+    """Return the user's folder for what can be made again, by the XDG rules."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "media-mcp"
+
+
+class ProjectRules(BaseModel):
+    """What a table `[projects.<name>]` may set: that counts over the setting itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prefer: Prefer | None = None
+    offline: bool | None = None
+    licences: list[str] | None = None
+    keep_here: KeepHere | None = None
 
 
 class Settings(BaseSettings):
@@ -60,6 +81,36 @@ class Settings(BaseSettings):
         ge=0,
         description="Ask before a job that may cost more than this many US dollars; unset: never.",
     )
+    project: str = Field(
+        default="default",
+        pattern=PROJECT,
+        description="The project that this server's callers and the commands belong to.",
+    )
+    projects: dict[str, ProjectRules] = Field(
+        default_factory=dict,
+        description="Rules of single projects: `prefer`, `offline`, `licences` and `keep_here` in "
+        "a table `[projects.<name>]` count over those of the same name here.",
+    )
+    prefer: Prefer = Field(
+        default="card",
+        description="Which of a model's routes goes first, of those that are ready: as its card "
+        "has them, on this machine (local), elsewhere (hosted), the cheapest, the fastest.",
+    )
+    offline: bool = Field(
+        default=False,
+        description="Forbid all that leaves this machine: hosted routes, inputs by http(s) and "
+        "webhooks.",
+    )
+    licences: list[str] = Field(
+        default_factory=list,
+        description="Licences that models may have; `*` stands for any text, as in `MIT*` or "
+        "`hosted, commercial use`. Without any: all.",
+    )
+    keep_here: KeepHere = Field(
+        default="nothing",
+        description="What must stay on this machine: nothing; inputs (jobs with media inputs run "
+        "here only); everything (all jobs run here only).",
+    )
     roots: list[Path] = Field(
         default_factory=list,
         description="Folders that inputs may be read from, besides the client's roots.",
@@ -83,6 +134,15 @@ class Settings(BaseSettings):
     allow_private_urls: bool = Field(
         default=False, description="Whether inputs may be fetched from private addresses."
     )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="The key that every HTTP request must show, as `Authorization: Key …` or "
+        "`Bearer …`. Unset: none is asked for, and only this machine is listened to.",
+    )
+    tls_cert: Path | None = Field(
+        default=None, description="A certificate (PEM, the chain with it) to serve HTTPS with."
+    )
+    tls_key: Path | None = Field(default=None, description="The certificate's private key (PEM).")
     device: str = Field(
         default="auto", description="Where pipelines run: auto, cpu, cuda, cuda:1, mps."
     )
@@ -95,8 +155,14 @@ class Settings(BaseSettings):
     worker_idle_seconds: float = Field(
         default=900.0, ge=0, description="Idle time after which the worker is let go; 0: never."
     )
+    fal_key: SecretStr | None = Field(
+        default=None, description="The key for fal, where the environment has no FAL_KEY."
+    )
     attempts: int = Field(
-        default=3, ge=1, le=10, description="How often a job is started before it counts as failed."
+        default=3,
+        ge=1,
+        le=10,
+        description="How often a job is started on a route before that counts as failed.",
     )
 
     @classmethod
@@ -108,7 +174,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        files = TomlConfigSettingsSource(settings_cls, deep_merge=True)
+        return init_settings, env_settings, files
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -128,7 +195,8 @@ def load_settings(**overrides: Any) -> Settings:
 def _readable(error: ValidationError) -> BadSettings:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    given = "something secret" if name in SECRETS else repr(first.get("input"))
     return BadSettings(
-        f"Setting {name}: {first['msg']} (given: {first.get('input')!r}).",
-        f"Set it in {FILE_NAME}, as MEDIA_MCP_{name.upper()} or by its flag.",
+        f"Setting {name}: {first['msg']} (given: {given}).",
+        f"Set it in {FILE_NAME}, as MEDIA_MCP_{name.partition('.')[0].upper()} or by its flag.",
     )

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from pydantic import SecretStr
 
+from falplace import KEY, Place, open_place
 from media_mcp.backends.base import Report, Run
-from media_mcp.catalog.model import Model, OutputSpec
-from media_mcp.job import Asset, MediaKind, Route
+from media_mcp.backends.fal import Fal
+from media_mcp.backends.fal.configuration import configuration
+from media_mcp.backends.instances import Instance
+from media_mcp.catalog.model import Model, OutputSpec, Param, ValueSpec
+from media_mcp.job import Asset, MediaKind, Price, Route
 
 SKETCH = {
     "pipeline": "diffusers",
     "weights": "embedded:sketch",
     "dtype": "float32",
     "map": {"steps": "num_inference_steps", "guidance": "guidance_scale"},
-    "call": {"height": 64, "width": 64, "use_resolution_binning": False},
+    "set": {"height": 64, "width": 64, "use_resolution_binning": False},
     "enlarge": "size",
 }
 KINDS = {
@@ -52,6 +57,14 @@ class Recorder:
         self.reports.append(report)
         if len(self.steps) >= self.until:
             self.reached.set()
+
+    @property
+    def logs(self) -> list[str]:
+        return [r.message for r in self.reports if r.kind == "log"]
+
+    @property
+    def remotes(self) -> list[str]:
+        return [r.message for r in self.reports if r.kind == "remote"]
 
     @property
     def steps(self) -> list[tuple[int | None, int | None]]:
@@ -139,3 +152,53 @@ def scripted(tmp_path: Path) -> Callable[..., str]:
 def sketch() -> dict[str, Any]:
     """The route of the embedded model."""
     return SKETCH
+
+
+@pytest.fixture
+async def place(anyio_backend: str) -> AsyncIterator[Place]:
+    """A place on this machine that speaks the fal queue protocol."""
+    async with open_place() as made:
+        yield made
+
+
+@pytest.fixture
+async def fal_of(place: Place, tmp_path: Path) -> AsyncIterator[Callable[..., Fal]]:
+    """Make backends for the place (or for `url`); the lines are those of a backend.toml."""
+    made: list[Fal] = []
+
+    def make(url: str = "", key: str | None = KEY, **lines: Any) -> Fal:
+        usual = {"url": url or place.base, "poll_first_seconds": 0.01, "polls_per_second": 500}
+        usual |= {"key_env": "FAL_KEY", "timeout_seconds": 5, "patience_seconds": 5}
+        told = Instance("fal", usual | lines)
+        secret = SecretStr(key) if key else None
+        made.append(Fal(configuration(told), secret, tmp_path / "fal"))
+        return made[-1]
+
+    yield make
+    for backend in made:
+        await backend.aclose()
+
+
+@pytest.fixture
+def flux(model_of: Callable[..., Model]) -> Model:
+    """A hosted model that makes pictures, priced by the picture."""
+    return model_of(
+        id="fal-ai/flux/dev",
+        inputs=(Param("prompt", "string"), Param("seed", "integer", maximum=1000)),
+        outputs=(OutputSpec("images", MediaKind.IMAGE, "image/png", "files"),),
+        values=(ValueSpec("prompt", "string"), ValueSpec("timings", "object")),
+    )
+
+
+@pytest.fixture
+def fal_run(run_of: Callable[..., Run], flux: Model) -> Callable[..., Run]:
+    """Make runs of the hosted model; `remote_id`, `price` and `given_up` may be given."""
+
+    def make(model: Model | None = None, **changes: Any) -> Run:
+        own = {name: changes.pop(name) for name in ("remote_id", "given_up") if name in changes}
+        price = changes.pop("price", Price(0.05, "image"))
+        spec = changes.pop("spec", {"endpoint": "fal-ai/flux/dev"})
+        run = run_of(model or flux, spec, backend="fal", **{"prompt": "a red boat"} | changes)
+        return replace(run, route=replace(run.route, price=price), **own)
+
+    return make

@@ -78,6 +78,7 @@ async def test_it_is_ready_and_says_its_name(stage: Stage) -> None:
     assert (await stage.backend.readiness()).ready
     assert stage.backend.name in ("rehearsal", "local")
     assert stage.backend.concurrency >= 1
+    assert stage.backend.remote in (True, False)
 
 
 async def test_a_run_leaves_files_of_the_declared_kind_in_its_folder(

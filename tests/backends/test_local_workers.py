@@ -25,7 +25,7 @@ from media_mcp.errors import (
     StorageFailed,
     WorkerDied,
 )
-from media_mcp.settings import Settings
+from media_mcp.settings import ProjectRules, Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ def say(type, **fields):
     print(json.dumps({"type": type, **fields}), flush=True)
 def job():
     return json.loads(input())
-def hello(protocol=1):
+def hello(protocol=2):
     say("hello", protocol=protocol, pid=os.getpid(), python="3", packages={}, device="cpu",
         device_memory=1)
 """
@@ -101,7 +101,7 @@ async def test_a_worker_of_another_version_is_refused_with_the_remedy(
 ) -> None:
     body = START + "hello(99)\ntime.sleep(100)\n"
     async with local_with(scripted(body)) as local:
-        with pytest.raises(WorkerDied, match="speaks protocol 99, this server 1") as caught:
+        with pytest.raises(WorkerDied, match="speaks protocol 99, this server 2") as caught:
             await local.run(run_of())
     assert not caught.value.retryable
     assert "same media-mcp" in caught.value.hint
@@ -282,11 +282,11 @@ async def test_a_call_too_large_for_a_line_is_refused_and_the_worker_lives(
 
 
 async def test_another_python_that_lacks_packages_is_named_with_the_command(
-    scripted: Callable[..., str], run_of: Callable[..., Run]
+    scripted: Callable[..., str], run_of: Callable[..., Run], sketch: dict[str, Any]
 ) -> None:
     python = scripted("", lacks='["torch", "diffusers"]')
     async with local_with(python) as local:
-        assert local.quote(run_of().model, run_of().route, {}).ready
+        assert local.quote(run_of().model, run_of(spec=sketch).route, {}).ready
         told = await local.readiness()
         assert told.reason == f"{python} lacks torch, diffusers."
         assert told.fix == f'Run: {python} -m pip install "media-mcp[local]"'
@@ -312,6 +312,32 @@ async def test_a_worker_python_that_is_no_python_is_named_with_the_setting() -> 
     async with local_with("/bin/true") as local:
         told = await local.readiness()
         assert told.reason == "worker_python '/bin/true' does not answer as Python does."
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "None"),
+        ({"offline": True}, "1"),
+        ({"projects": {"films": ProjectRules(offline=True)}}, "1"),
+    ],
+    ids=["online", "offline", "one project offline"],
+)
+async def test_offline_the_worker_looks_for_nothing_on_the_hub(
+    scripted: Callable[..., str],
+    run_of: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    told: str,
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    body = HELLO + "job(); print(os.environ.get('HF_HUB_OFFLINE'), file=sys.stderr); sys.exit(3)"
+    local = create(Settings(worker_python=scripted(body), device="cpu", **settings))
+    try:
+        with pytest.raises(WorkerDied, match=f"It last said: {told}"):
+            await local.run(run_of())
+    finally:
+        await local.aclose()
 
 
 async def test_the_settings_make_the_backend() -> None:

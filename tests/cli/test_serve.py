@@ -6,16 +6,19 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from mcp import Client, StdioServerParameters
 
 from media_mcp.cli.serve import Http
+from media_mcp.server.auth import Gate
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -112,6 +115,40 @@ def test_it_refuses_to_listen_for_everybody(cli):
     assert "error: media-mcp does not listen on 0.0.0.0" in ended.err
 
 
+def test_with_a_key_it_listens_for_everybody_and_says_what_is_in_the_clear(child, monkeypatch):
+    monkeypatch.setenv("MEDIA_MCP_API_KEY", "a-key-of-sixteen")
+    server = child("serve", "--http", "0.0.0.0:0")
+    assert "--tls-cert" in server.line_of_stderr("in the clear")
+    url = server.line_of_stderr("listens on").split()[-1].replace("0.0.0.0", "127.0.0.1")
+    request = Request(url.replace("/mcp", "/v1/models?limit=1"))
+    with pytest.raises(HTTPError) as caught:
+        urlopen(request, timeout=30)
+    with caught.value as refused:
+        assert refused.code == 401
+    request.add_header("Authorization", "Key a-key-of-sixteen")
+    with urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    ended = server.end(signal.SIGTERM)
+    assert ended.code == 0 and "a-key-of-sixteen" not in ended.out + ended.err
+
+
+def test_with_a_certificate_it_serves_https(child, certificate):
+    flags = ("--tls-cert", str(certificate.cert), "--tls-key", str(certificate.key))
+    server = child("serve", "--http", "127.0.0.1:0", *flags)
+    url = server.line_of_stderr("listens on").split()[-1]
+    assert url.startswith("https://127.0.0.1:")
+    trusted = ssl.create_default_context(cafile=str(certificate.cert))
+    with urlopen(url.replace("/mcp", "/health"), timeout=30, context=trusted) as answer:
+        assert json.load(answer)["status"] == "ok"
+    assert server.end(signal.SIGTERM).code == 0
+
+
+def test_a_certificate_without_its_key_is_refused(cli, certificate):
+    ended = cli("serve", "--http", "0", "--tls-cert", str(certificate.cert))
+    assert ended.code == 3
+    assert "error: tls_cert and tls_key go together" in ended.err
+
+
 def test_an_address_that_is_none_says_how_to_write_one(cli):
     ended = cli("serve", "--http", "here")
     assert ended.code == 3
@@ -137,8 +174,8 @@ async def test_a_signal_before_the_web_server_runs_keeps_it_from_starting(
     capsys: pytest.CaptureFixture[str],
 ):
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
-        door = Http("::1", listener)
+        door = Http("::1", listener, Gate(None))
         assert door.url.startswith("http://[::1]:")
         door.stop()
-        await door.serve(None)
+        await door.serve(None, None)
     assert capsys.readouterr().err == ""

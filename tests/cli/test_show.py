@@ -231,3 +231,31 @@ def test_a_quote_for_what_cannot_run_ends_with_3_and_the_reason(cli, card: Calla
 def test_a_quote_runs_nothing(cli):
     cli("quote", "rehearsal/image", "prompt=x")
     assert cli("jobs").out == "No jobs.\n"
+
+
+def test_the_rules_of_the_project_hold_for_commands(cli, card: Callable[..., Path], place: Path):
+    card("my/here", "{backend: rehearsal, licence: Apache-2.0}")
+    card("my/hosted", "{backend: fal, price: {amount: 1, unit: call}}")
+    (place / "media-mcp.toml").write_text(
+        '[projects.films]\noffline = true\n[projects.strict]\nlicences = ["Apache-2.0"]\n'
+        'prefer = "local"\n'
+    )
+    (row,) = cli("quote", "my/hosted", "prompt=x", "--project", "films", "--json").json
+    assert row["reason"].startswith("projects.films.offline = true forbids what leaves")
+    refused = cli("run", "my/hosted", "prompt=x", "--project", "films")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        4,
+        "error: my/hosted may not run (fal: projects.films.offline = true forbids what leaves this "
+        "machine).",
+    )
+    made = cli("run", "my/here", "prompt=x", "--project", "strict", "--json")
+    assert made.json["why_route"] == "rehearsal: first by prefer=local"
+    here = ["models", "--runs-here", "--json", "--project"]
+    found = {row["id"] for row in cli(*here, "films").json}
+    assert "my/here" in found
+    assert "my/hosted" not in found
+    wrong = cli("models", "--project", "no/name")
+    assert (wrong.code, wrong.err.partition(" (given")[0]) == (
+        3,
+        "error: Setting project: String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'",
+    )

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from media_mcp.errors import BadMedia, NotFound
+from media_mcp.errors import BadMedia, NotFound, Refused
 from media_mcp.job import Asset, MediaKind
 from media_mcp.media import Inputs, MediaStore, files
 
@@ -42,6 +42,24 @@ async def test_a_path_becomes_an_asset_that_knows_its_source(
     side = await store.sidecar(asset.uri)
     assert side["provenance"]["source"] == str(path)
     assert side["jobs"] == []
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@example.com/a.png", "HTTPS://example.com/a"])
+async def test_what_may_not_leave_this_machine_is_not_fetched(
+    store: MediaStore, tmp_path: Path, picture: Make, url: str
+) -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        raise AssertionError("looked up")
+
+    inputs = Inputs(store, roots=[tmp_path], max_bytes=10**6, allow_private=True, resolver=resolver)
+    with pytest.raises(Refused) as caught:
+        await inputs.resolve(url, kind=None, no_fetch="projects.films.offline")
+    assert caught.value.message.endswith(
+        "is not fetched: projects.films.offline = true forbids what leaves this machine."
+    )
+    assert "secret" not in caught.value.message
+    assert caught.value.hint == "Download the file and pass its path."
+    assert await inputs.resolve(str(picture()), kind=None, no_fetch="offline")
 
 
 async def test_a_relative_path_is_looked_for_under_each_root(

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+import stores
 from media_mcp.backends.base import Readiness
 from media_mcp.catalog.model import Model, OutputSpec
 from media_mcp.job import Caller, MediaKind, Output, Price, Quote, Result, Route
@@ -26,10 +27,12 @@ class ScriptedBackend:
 
     name: str = "local"
     concurrency: int = 1
+    remote: bool = False
     script: object = None
     loaded: frozenset = frozenset()
     ready: Readiness = field(default_factory=lambda: Readiness(True))
     price: float | None = 0.5
+    seconds: float | None = 1.0
     runs: list = field(default_factory=list)
     cancelled: list = field(default_factory=list)
 
@@ -47,7 +50,7 @@ class ScriptedBackend:
         return self.ready
 
     def quote(self, model, route, arguments):
-        return Quote(self.name, self.price, self.price, 1.0)
+        return Quote(self.name, self.price, self.price, self.seconds)
 
     def warm(self):
         return self.loaded
@@ -114,13 +117,19 @@ class House:
         self.backends.append(made)
         return made
 
+    def model_of(self, model_id):
+        found = self.models.get(model_id) or model(model_id)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
     def queue(self, *backends, clock=None, media=None, store=None, **settings):
         more = {"clock": clock} if clock else {}
         return Queue(
             Settings(data_dir=self.folder, **settings),
             {backend.name: backend for backend in backends},
             media or MediaStore(self.folder / "media"),
-            lambda model_id: self.models.get(model_id) or model(model_id),
+            self.model_of,
             store=store,
             **more,
         )
@@ -132,6 +141,19 @@ async def house(tmp_path, anyio_backend):
     yield made
     for backend in made.backends:
         await backend.aclose()
+
+
+@pytest.fixture(params=stores.FACTORIES.values(), ids=stores.FACTORIES.keys())
+async def shelf(request, tmp_path, anyio_backend):
+    made = stores.Shelf(request.param, tmp_path)
+    yield made
+    for store in made.opened:
+        await store.aclose()
+
+
+@pytest.fixture
+async def store(shelf):
+    return await shelf.open()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ MODEL = Model("poem", "poem", "Poem", "Writes.", "text", "MIT", (), (), (Route("
 class Backend:
     name = "local"
     concurrency = 1
+    remote = False
 
     def __init__(self, hang):
         self.hang = hang

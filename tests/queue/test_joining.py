@@ -63,6 +63,7 @@ async def test_an_answer_that_never_arrived_is_joined_and_one_that_did_is_not(ho
         {"owner": "bob"},
         {"project": "another"},
         {"fresh": True},
+        {"backend": "local"},
         {"joinable": False},
         {"door": "queue"},
     ],
@@ -75,6 +76,29 @@ async def test_another_call_is_a_new_job(house, tools, held, gate, other):
         gate.set()
     assert second.joined is False
     assert second.job.id != first.job.id
+
+
+async def test_the_same_call_to_the_same_backend_joins_and_to_another_does_not(
+    house, tools, held, gate
+):
+    cloud = house.backend(name="cloud", script=lambda run: tools.gone(gate))
+    model = tools.model("poem", "local", "cloud")
+    async with house.queue(held, cloud) as queue:
+        jobs = [
+            (await queue.submit(tools.call(of=model, backend=backend))).job.id
+            for backend in ("local", "cloud", None, "cloud", "local", None)
+        ]
+        gate.set()
+    assert jobs[:3] == [jobs[4], jobs[3], jobs[5]]
+    assert len(set(jobs)) == 3
+
+
+async def test_a_key_that_comes_back_for_another_backend_is_refused(house, tools):
+    async with house.queue(house.backend(), house.backend(name="cloud")) as queue:
+        call = tools.call(of=tools.model("poem", "local", "cloud"), door="queue", key="k1")
+        await queue.submit(call)
+        with pytest.raises(errors.BadInput, match="was used for another request"):
+            await queue.submit(tools.replace(call, backend="cloud"))
 
 
 async def test_another_model_is_a_new_job(house, tools, held):

@@ -8,6 +8,7 @@ from media_mcp.job import JobState
 from media_mcp.queue.liveness import this_host
 from media_mcp.queue.sqlite import SqliteStore
 from media_mcp.queue.store import Instance
+from support import first_claim
 
 pytestmark = pytest.mark.anyio
 
@@ -111,7 +112,7 @@ async def leave_running(house, tools, clock, **facts):
     call = tools.call(**facts)
     job = call.job(call.model.routes[0], 7, "", 0.5, clock())
     await store.add(job, (), call.join())
-    claim = await store.claim("local", frozenset(), 0.0)
+    claim = await first_claim(store, "local", frozenset(), 0.0)
     await store.report(claim, [Report("progress", 4, 20), Report("remote", message="req-9")])
     await store.aclose()
     return job.id
@@ -242,7 +243,7 @@ async def test_a_report_of_an_attempt_that_lost_its_claim_stops_it(house, tools,
         await thief.open()
         (job,) = await thief.recover(lambda other: True, 3)
         assert job.state is JobState.QUEUED
-        await thief.claim("local", frozenset(), 0.0)
+        await first_claim(thief, "local", frozenset(), 0.0)
         gate.set()
         assert await first.stopped() is run
         held = await one.get(submitted.job.id, ann)

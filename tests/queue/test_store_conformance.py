@@ -1,95 +1,20 @@
-"""What every store must do. A new one adds its factory to `FACTORIES` and passes all of this."""
+"""What every store must do. A new one adds its factory to `stores` and passes all of this."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import anyio
 import pytest
 
 from media_mcp import errors
 from media_mcp.backends.base import Report
-from media_mcp.job import Asset, Caller, Failure, Job, JobState, MediaKind, Price, Route
-from media_mcp.queue.sqlite import SqliteStore
-from media_mcp.queue.store import Added, Ending, Instance, Join, Stale, Store
-from media_mcp.queue.submission import new_id
+from media_mcp.job import Caller, Failure, JobState, Price, PriceCase, Route
+from media_mcp.queue.store import Added, Detour, Ending, Join, Stale
+from stores import ANN, START, SUCCEEDED, asset
+from support import first_claim
 
 pytestmark = pytest.mark.anyio
-
-ANN = Caller("ann", "films")
-START = 1_800_000_000.0
-SUCCEEDED = Ending(JobState.SUCCEEDED)
-
-
-def sqlite_store(folder: Path, name: str, clock) -> Store:
-    return SqliteStore(folder / "jobs.sqlite", Instance(name, 1, "here", ""), clock=clock)
-
-
-FACTORIES = {"sqlite": sqlite_store}
-
-
-class Shelf:
-    """Opens stores of one kind on one place, and has the clock that they all read."""
-
-    def __init__(self, factory, folder):
-        self.factory = factory
-        self.folder = folder
-        self.now = START
-        self.opened = []
-
-    async def open(self, name="one"):
-        store = self.factory(self.folder, name, lambda: self.now)
-        await store.open()
-        self.opened.append(store)
-        return store
-
-    def job(self, prompt="a", **changes):
-        job = Job(
-            id=new_id(self.now),
-            model="poem",
-            state=JobState.QUEUED,
-            caller=ANN,
-            arguments={"prompt": prompt, "size": [1, 2.5, None, True]},
-            route=Route("local", {"endpoint": "x"}, Price(0.5, "image", "exact", "2026-11-22")),
-            seed=2**62,
-            door="mcp",
-            created_at=self.now,
-            why_route="the only one",
-            quoted=0.5,
-        )
-        return replace(job, **changes)
-
-    async def claimed(self, store, **changes):
-        await store.add(self.job(**changes), (), None)
-        return await store.claim("local", frozenset(), 0.0)
-
-
-@pytest.fixture(params=FACTORIES.values(), ids=FACTORIES.keys())
-async def shelf(request, tmp_path, anyio_backend):
-    made = Shelf(request.param, tmp_path)
-    yield made
-    for store in made.opened:
-        await store.aclose()
-
-
-@pytest.fixture
-async def store(shelf):
-    return await shelf.open()
-
-
-def asset(digit, role="images"):
-    return Asset(
-        f"media://{digit * 64}.png",
-        Path(f"/media/{digit}.png"),
-        MediaKind.IMAGE,
-        "image/png",
-        123,
-        64,
-        32,
-        None,
-        role,
-    )
 
 
 async def test_a_job_is_read_as_it_was_written(shelf, store):
@@ -99,6 +24,15 @@ async def test_a_job_is_read_as_it_was_written(shelf, store):
     assert await store.get(job.id, "ann") == job
     assert await store.get(job.id, "bob") is None
     assert await store.get("nothing") is None
+
+
+async def test_a_route_is_read_as_it_was_written(shelf, store):
+    cases = (PriceCase({"resolution": ["720p"], "seconds": {"min": 5}}, 0.1), PriceCase({}, 1, 2))
+    price = Price(0.5, "second", "estimated", "2026-09", 0.7, cases, "for 720p")
+    for route in (Route("fal", {"a": 1}, price, "MIT"), Route("fal", {}, None, "MIT"), Route("x")):
+        job = shelf.job(route=route)
+        await store.add(job, (), None)
+        assert (await store.get(job.id)).route == route
 
 
 async def test_a_whole_life_is_read_as_it_was_written(shelf, store):
@@ -153,7 +87,7 @@ async def test_inputs_come_with_the_claim_in_their_order(shelf, store):
     inputs = (asset("b"), asset("a"))
     uris = tuple(each.uri for each in inputs)
     await store.add(shelf.job(parents=uris), inputs, None)
-    claim = await store.claim("local", frozenset(), 0.0)
+    claim = await first_claim(store, "local", frozenset(), 0.0)
     assert list(claim.inputs.items()) == list(zip(uris, inputs, strict=True))
     assert await store.owns("ann", uris[0])
     assert not await store.owns("bob", uris[0])
@@ -163,9 +97,9 @@ async def test_inputs_come_with_the_claim_in_their_order(shelf, store):
 async def test_a_claim_takes_only_queued_jobs_of_its_backend(shelf, store):
     job = shelf.job()
     await store.add(job, (), None)
-    assert await store.claim("cloud", frozenset(), 0.0) is None
-    assert (await store.claim("local", frozenset(), 0.0)).job.id == job.id
-    assert await store.claim("local", frozenset(), 0.0) is None
+    assert await first_claim(store, "cloud", frozenset(), 0.0) is None
+    assert (await first_claim(store, "local", frozenset(), 0.0)).job.id == job.id
+    assert await first_claim(store, "local", frozenset(), 0.0) is None
 
 
 async def test_a_job_that_would_be_next_is_claimed_as_it_is_added(shelf, store):
@@ -183,8 +117,8 @@ async def test_a_job_that_others_go_before_is_not_claimed_as_it_is_added(shelf, 
     assert (await store.add(shelf.job("urgent", priority=9), (), None, take=True)).claim is None
     elsewhere = shelf.job(route=Route("cloud"))
     assert (await store.add(elsewhere, (), None, take=True)).claim.job.id == elsewhere.id
-    await store.claim("local", frozenset(), 0.0)
-    assert (await store.claim("local", frozenset(), 0.0)).job.id == first.job.id
+    await first_claim(store, "local", frozenset(), 0.0)
+    assert (await first_claim(store, "local", frozenset(), 0.0)).job.id == first.job.id
 
 
 async def test_a_join_claims_nothing(shelf, store):
@@ -204,7 +138,7 @@ async def test_the_claim_orders_by_priority_then_overdue_then_warm_then_arrival(
         job = shelf.job(prompt, model=model, priority=priority, created_at=START - age)
         await store.add(job, (), None)
     order = []
-    while claim := await store.claim("local", frozenset(["m2", 'm"3']), START - 60):
+    while claim := await first_claim(store, "local", frozenset(["m2", 'm"3']), START - 60):
         order.append(claim.job.arguments["prompt"])
     assert order == ["urgent", "overdue", "warm", "cold", "cold too"]
 
@@ -216,7 +150,7 @@ async def test_many_claim_at_once_and_each_job_goes_to_one(shelf):
     claims = []
 
     async def take(store):
-        while claim := await store.claim("local", frozenset(), 0.0):
+        while claim := await first_claim(store, "local", frozenset(), 0.0):
             claims.append(claim)
 
     async with anyio.create_task_group() as group:
@@ -229,7 +163,7 @@ async def test_a_stale_claim_can_write_nothing(shelf, store):
     other = await shelf.open("two")
     old = await shelf.claimed(store)
     await other.recover(lambda instance: True, 3)
-    new = await other.claim("local", frozenset(), 0.0)
+    new = await first_claim(other, "local", frozenset(), 0.0)
     for write in (
         lambda: store.report(old, [Report("progress", 9, 9)]),
         lambda: store.end(old, replace(SUCCEEDED, assets=(asset("a"),))),
@@ -248,11 +182,90 @@ async def test_a_stale_claim_can_write_nothing(shelf, store):
 async def test_an_older_attempt_of_the_same_instance_is_stale_too(shelf, store):
     old = await shelf.claimed(store)
     await store.retry(old, "it crashed", [Report("progress", 2, 4)])
-    new = await store.claim("local", frozenset(), 0.0)
+    new = await first_claim(store, "local", frozenset(), 0.0)
     assert (new.job.attempt, new.spent, new.job.step) == (2, 1, None)
     with pytest.raises(Stale):
         await store.end(old, SUCCEEDED)
     await store.end(new, SUCCEEDED)
+
+
+DETOUR = Detour(
+    Route("cloud", {"endpoint": "y"}, Price(2.0, "image"), "MIT"),
+    2.5,
+    "cloud: local failed (it broke); next by prefer=card",
+    "local failed (it broke badly); next by prefer=card",
+    "local 123",
+)
+
+
+async def test_a_job_is_queued_again_on_another_route(shelf, store):
+    claim = await shelf.claimed(store)
+    await store.retry(claim, "it broke", [Report("remote", message="r1"), Report("progress", 1, 4)])
+    claim = await first_claim(store, "local")
+    job = await store.reroute(claim, DETOUR, [Report("log", message="a last word")])
+    assert job == await store.get(job.id)
+    assert (job.state, job.route, job.why_route) == ("queued", DETOUR.route, DETOUR.why_route)
+    assert (job.quoted, job.message, job.attempt) == (2.5, DETOUR.why, 2)
+    assert (job.remote_id, job.step, job.tried) == (None, None, ("local 123",))
+    assert (await store.spend("ann"))["reserved"] == 2.5
+    assert [e.message for e in await store.events(job.id)][-2:] == [
+        "a last word",
+        "queued for cloud: local failed (it broke badly); next by prefer=card",
+    ]
+    assert await first_claim(store, "local") is None
+    again = await first_claim(store, "cloud")
+    assert (again.job.attempt, again.spent) == (3, 0)
+    unpriced = replace(DETOUR, route=Route("mars"), quoted=None, tried="cloud 456")
+    job = await store.reroute(again, unpriced, ())
+    assert (job.quoted, job.tried) == (None, ("local 123", "cloud 456"))
+    assert (await store.spend("ann"))["reserved"] == 0.0
+
+
+async def test_only_the_claim_that_holds_can_change_the_route(shelf, store):
+    other = await shelf.open("two")
+    old = await shelf.claimed(store)
+    await other.recover(lambda instance: True, 3)
+    with pytest.raises(Stale):
+        await store.reroute(old, DETOUR, ())
+    assert (await store.get(old.job.id)).route.backend == "local"
+
+
+async def test_a_change_of_route_that_meets_a_cancellation_is_one(shelf, store):
+    claim = await shelf.claimed(store)
+    await store.cancel(claim.job.id, "ann", "stop")
+    job = await store.reroute(claim, DETOUR, ())
+    assert (job.state, job.message, job.route.backend) == (JobState.CANCELLED, "stop", "local")
+    assert (await store.spend("ann"))["reserved"] == 0.0
+
+
+async def test_others_hear_of_a_change_of_route(shelf, store):
+    other = await shelf.open("two")
+    claim = await shelf.claimed(store)
+    await other.changes()
+    await store.reroute(claim, DETOUR, ())
+    (change,) = await other.changes()
+    assert (change.job.route.backend, change.job.state, change.state) == ("cloud", "queued", True)
+
+
+async def test_on_another_route_a_job_must_start_in_time_as_well(shelf, store):
+    claim = await shelf.claimed(store, start_by=START + 5)
+    await store.reroute(claim, DETOUR, ())
+    assert await store.next_due() == START + 5
+    shelf.now += 5
+    assert await first_claim(store, "cloud") is None
+    assert [job.id for job in await store.time_out()] == [claim.job.id]
+
+
+async def test_who_named_the_backend_and_what_was_tried_is_read_as_it_was_written(shelf, store):
+    job = shelf.job(pinned=True, tried=("local 1", "cloud 2"))
+    await store.add(job, (), None)
+    assert await store.get(job.id) == job
+
+
+async def test_durations_leave_out_jobs_that_changed_their_route(shelf, store):
+    await store.reroute(await shelf.claimed(store), DETOUR, ())
+    await store.end(await first_claim(store, "cloud"), SUCCEEDED)
+    assert await store.durations("poem", "cloud") == []
 
 
 async def test_a_same_call_joins_and_a_fresh_one_does_not(shelf, store):
@@ -271,7 +284,7 @@ async def test_an_answered_job_is_joined_by_its_exact_key_only(shelf, store):
     loose, exact = Join("k", "f"), Join("own", "f", exact=True)
     for join, found in ((loose, False), (exact, True)):
         job = (await store.add(shelf.job(), (), join)).job
-        await store.end(await store.claim("local", frozenset(), 0.0), SUCCEEDED)
+        await store.end(await first_claim(store, "local", frozenset(), 0.0), SUCCEEDED)
         assert await store.find(ANN, join) is not None
         await store.answered(job.id)
         assert (await store.find(ANN, join) is not None) is found
@@ -301,7 +314,7 @@ async def test_leaving_queues_what_was_held_and_spends_no_attempt(shelf, store):
     claim = await shelf.claimed(store)
     (job,) = await store.leave()
     assert (job.id, job.state) == (claim.job.id, JobState.QUEUED)
-    again = await store.claim("local", frozenset(), 0.0)
+    again = await first_claim(store, "local", frozenset(), 0.0)
     assert (again.job.attempt, again.spent) == (2, 0)
 
 
@@ -329,7 +342,9 @@ async def test_recovery_queues_again_until_the_attempts_are_spent(shelf, store):
     for attempt in (1, 2, 3):
         victim = await shelf.open(f"victim {attempt}")
         claim = await (
-            shelf.claimed(victim) if attempt == 1 else victim.claim("local", frozenset(), 0.0)
+            shelf.claimed(victim)
+            if attempt == 1
+            else first_claim(victim, "local", frozenset(), 0.0)
         )
         assert (claim.job.attempt, claim.spent) == (attempt, attempt - 1)
         (job,) = await store.recover(lambda instance: True, 3)
@@ -348,7 +363,7 @@ async def test_changes_are_those_of_others_and_come_once(shelf, store):
     (change,) = await store.changes()
     assert (change.job.arguments["prompt"], change.state, change.cancel) == ("theirs", True, None)
     assert await store.changes() == []
-    claim = await store.claim("local", frozenset(), 0.0)
+    claim = await first_claim(store, "local", frozenset(), 0.0)
     await other.cancel(claim.job.id, "ann", "stop")
     (change,) = await store.changes()
     assert (change.job.id, change.state, change.cancel) == (claim.job.id, False, "stop")
@@ -382,3 +397,21 @@ async def test_lists_page_and_spend_adds_up(shelf, store):
     assert (spend["cost"], spend["seconds"], spend["jobs"]) == (1.5, 6.0, 3)
     assert spend["by_model"]["m1"] == {"cost": 0.5, "seconds": 2.0, "jobs": 1}
     assert spend["by_day"] == {"2027-01-15": {"cost": 1.5, "seconds": 6.0, "jobs": 3}}
+
+
+async def test_durations_are_those_of_the_latest_successes_of_a_model_on_a_backend(shelf, store):
+    for seconds in (9, 2, 4):
+        claim = await shelf.claimed(store)
+        shelf.now += seconds
+        await store.end(claim, SUCCEEDED)
+    for changes, ending in (
+        ({"model": "song"}, SUCCEEDED),
+        ({}, Ending(JobState.FAILED, failure=Failure("bug", "It broke."))),
+    ):
+        claim = await shelf.claimed(store, **changes)
+        shelf.now += 1
+        await store.end(claim, ending)
+    await shelf.claimed(store)
+    assert await store.durations("poem", "local") == [4.0, 2.0, 9.0]
+    assert await store.durations("poem", "local", limit=2) == [4.0, 2.0]
+    assert await store.durations("poem", "cloud") == await store.durations("none", "local") == []

@@ -25,7 +25,7 @@ inputs:
   seed: {type: integer, minimum: 0, maximum: 2147483647, description: The seed.}
   num_images: {type: integer, minimum: 1, maximum: 8, default: 1, description: How many.}
 outputs:
-  images: {kind: image, mime_type: image/png}
+  images: {kind: image, mime_type: image/png, shape: files}
 variants:
   - id: test/slow
     title: Slow
@@ -51,12 +51,17 @@ variants:
 """
 
 
+@pytest.fixture(scope="session")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the cards above: one for all tests, so that it is compiled once."""
+    folder = tmp_path_factory.mktemp("cards")
+    (folder / "tests.yaml").write_text(CARDS)
+    return folder
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Callable[..., Settings]:
+def settings(tmp_path: Path, cards: Path) -> Callable[..., Settings]:
     """Make settings in a fresh data folder, with the cards above."""
-    cards = tmp_path / "cards"
-    cards.mkdir()
-    (cards / "tests.yaml").write_text(CARDS)
 
     def make(**given: Any) -> Settings:
         return load_settings(data_dir=tmp_path / "data", catalog_dirs=[cards], **given)

@@ -1,5 +1,6 @@
 """Answers: all that an agent must know, in at most 300 tokens."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,3 +141,68 @@ def test_wrong_arguments_of_run_model_bring_the_schema() -> None:
     error = InvalidArguments([Problem("prompt", "is required.")])
     result = answer.with_schema(error, {"type": "object"})
     assert result.structured_content["arguments_schema"] == {"type": "object"}
+
+
+def schema(**properties: object) -> dict[str, object]:
+    return {"type": "object", "properties": properties, "required": ["prompt"]}
+
+
+def param(words: int, **more: object) -> dict[str, object]:
+    return {"type": "string", "description": "word " * words, **more}
+
+
+def test_a_small_schema_is_shown_as_it_is() -> None:
+    small = schema(prompt=param(9), style=param(9))
+    assert answer.fitted(small) == small
+
+
+def test_a_long_schema_loses_the_descriptions_of_what_may_be_left_out() -> None:
+    options = {f"option_{n}": param(60, default="x") for n in range(40)}
+    shown = answer.fitted(schema(prompt=param(60), **options), keep=["option_3"])
+    assert answer.tokens(shown) <= answer.SCHEMA_TOKENS
+    assert shown["description"].startswith("Shortened")
+    assert shown["properties"]["option_1"] == {"type": "string", "default": "x"}
+    assert shown["properties"]["option_3"]["description"]
+    assert shown["properties"]["prompt"]["description"]
+
+
+def test_a_longer_one_loses_what_is_nested_and_at_last_all_but_the_types() -> None:
+    inner = {"type": "object", "properties": {f"inner_{n}": param(9) for n in range(40)}}
+    lists = {f"list_{n}": {"type": "array", "items": inner} for n in range(20)}
+    shown = answer.fitted(schema(prompt=param(9), **lists))
+    assert answer.tokens(shown) <= answer.SCHEMA_TOKENS
+    assert shown["properties"]["list_1"] == {"type": "array"}
+    bound = {"type": "number", "minimum": 1e-9, "maximum": 98}
+    bounded = {f"number_{n}": bound for n in range(150)}
+    shown = answer.fitted(schema(prompt=param(9), **bounded))
+    assert answer.tokens(shown) <= answer.SCHEMA_TOKENS
+    assert shown["properties"]["number_98"] == {"type": "number"}
+
+
+def test_of_a_long_list_of_choices_some_are_shown_also_where_it_is_nested() -> None:
+    voices = [f"a voice with a long name {n}" for n in range(999)]
+    nested = {"type": "array", "items": {"type": "string", "enum": voices}}
+    shown = answer.fitted(schema(prompt=param(1, enum=voices), voices=nested), keep=["voices"])
+    assert answer.tokens(shown) <= answer.SCHEMA_TOKENS
+    assert shown["properties"]["prompt"]["examples"] == voices[:20]
+    assert "One of 999" in shown["properties"]["prompt"]["description"]
+    assert "enum" not in shown["properties"]["voices"]["items"]
+
+
+def test_the_schema_for_wrong_arguments_keeps_those_whole() -> None:
+    options = {f"option_{n}": param(60) for n in range(40)}
+    error = InvalidArguments([Problem("option_7[2].size", "is too big.")])
+    result = answer.with_schema(error, schema(prompt=param(60), **options))
+    shown = result.structured_content["arguments_schema"]
+    assert shown["properties"]["option_7"] == options["option_7"]
+    assert result.content[1].text.endswith(json.dumps(shown, separators=(",", ":")))
+
+
+def test_notes_are_added_where_there_is_room() -> None:
+    told = answer.noted(answer.of_job(job()), ["length is now called duration."])
+    assert told.structured_content["notes"] == ["length is now called duration."]
+    assert "length is now called duration." in told.content[0].text
+    assert "notes" not in answer.noted(answer.of_job(job()), []).structured_content
+    full = answer.noted(answer.of_job(worst_case()), ["x" * 900])
+    assert "notes" not in full.structured_content
+    assert "x" * 900 not in full.content[0].text

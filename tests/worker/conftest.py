@@ -51,7 +51,8 @@ def work_of(tmp_path: Path, residency: Residency) -> Callable[..., Work]:
         seed: int = 7,
         held: Residency | None = None,
         inputs: dict[str, str] | None = None,
-        **arguments: Any,
+        arguments: dict[str, Any] | None = None,
+        **call: Any,
     ) -> Work:
         told = told or Told()
         run = protocol.Run(
@@ -60,7 +61,8 @@ def work_of(tmp_path: Path, residency: Residency) -> Callable[..., Work]:
             model="tests/model",
             pipeline="diffusers",
             spec=spec,
-            arguments=arguments,
+            arguments=arguments or {},
+            call=call,
             seed=seed,
             folder=str(tmp_path),
             roles=("images",),

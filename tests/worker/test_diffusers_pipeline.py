@@ -19,18 +19,23 @@ from media_mcp.worker.work import Cancelled, Product, Work
 SKETCH: dict[str, Any] = {
     "weights": "embedded:sketch",
     "dtype": "float32",
-    "map": {"steps": "num_inference_steps", "guidance": "guidance_scale"},
-    "call": {"height": 64, "width": 64, "use_resolution_binning": False},
     "enlarge": "size",
 }
-PROMPT = {"prompt": "a red circle on a blue background", "guidance": 3.0}
+PROMPT: dict[str, Any] = {
+    "prompt": "a red circle on a blue background",
+    "num_inference_steps": 2,
+    "guidance_scale": 3.0,
+    "height": 64,
+    "width": 64,
+    "use_resolution_binning": False,
+}
+FLUX = {"prompt": "a", "guidance_scale": 0.0, "max_sequence_length": 48, "width": 64, "height": 64}
+TWO = {"num_images": 2}
 
 
 @pytest.fixture
 def flux(tiny_flux: Path) -> dict[str, Any]:
-    fixed = {"guidance_scale": 0.0, "max_sequence_length": 48}
-    names = {"steps": "num_inference_steps"}
-    return {"weights": str(tiny_flux), "map": names, "call": fixed}
+    return {"weights": str(tiny_flux)}
 
 
 def pictures(work: Work, product: Product) -> list[bytes]:
@@ -42,8 +47,8 @@ def test_every_class_of_pipeline_goes_the_same_way(
     work_of: Callable[..., Work], told: Any, flux: dict[str, Any], name: str
 ) -> None:
     spec = SKETCH if name == "sketch" else flux
-    size = {} if name == "sketch" else {"width": 64, "height": 48}
-    work = work_of(spec, told=told, steps=3, num_images=2, **PROMPT, **size)
+    call = PROMPT if name == "sketch" else FLUX | {"height": 48}
+    work = work_of(spec, told=told, arguments=TWO, **call | {"num_inference_steps": 3})
 
     product = pipeline.run(work)
 
@@ -62,14 +67,14 @@ def test_a_cancellation_arrives_within_a_step_and_the_next_run_is_right(
     work_of: Callable[..., Work], told: Any, flux: dict[str, Any], name: str
 ) -> None:
     spec = SKETCH if name == "sketch" else flux
-    size = {} if name == "sketch" else {"width": 64, "height": 64}
-    work = work_of(spec, steps=3, **PROMPT, **size)
+    call = PROMPT if name == "sketch" else FLUX | {"num_inference_steps": 2}
+    work = work_of(spec, **call)
     before = pictures(work, pipeline.run(work))
     (work.folder / "images-0.png").unlink()
     told.stop_at = 2
 
     with pytest.raises(Cancelled):
-        pipeline.run(work_of(spec, told=told, steps=9, **PROMPT, **size))
+        pipeline.run(work_of(spec, told=told, **call | {"num_inference_steps": 9}))
 
     assert told.steps == [(1, 9), (2, 9)]
     assert not list(work.folder.iterdir())
@@ -77,15 +82,15 @@ def test_a_cancellation_arrives_within_a_step_and_the_next_run_is_right(
 
 
 def test_the_second_picture_is_the_first_of_the_next_seed(work_of: Callable[..., Work]) -> None:
-    both = work_of(SKETCH, steps=2, num_images=2, seed=5, **PROMPT)
+    both = work_of(SKETCH, seed=5, arguments=TWO, **PROMPT)
     second = pictures(both, pipeline.run(both))[1]
-    alone = work_of(SKETCH, steps=2, seed=6, **PROMPT)
+    alone = work_of(SKETCH, seed=6, **PROMPT)
 
     assert pictures(alone, pipeline.run(alone)) == [second]
 
 
 def test_a_picture_is_enlarged_and_the_facts_say_from_what(work_of: Callable[..., Work]) -> None:
-    work = work_of(SKETCH, steps=2, size=256, **PROMPT)
+    work = work_of(SKETCH, arguments={"size": 256}, **PROMPT)
 
     facts = pipeline.run(work).facts
 
@@ -96,8 +101,8 @@ def test_a_picture_is_enlarged_and_the_facts_say_from_what(work_of: Callable[...
 
 def test_the_facts_say_what_was_done(work_of: Callable[..., Work]) -> None:
     held = Residency(10**9, lambda: None)
-    first = pipeline.run(work_of(SKETCH, held=held, steps=2, **PROMPT)).facts
-    again = pipeline.run(work_of(SKETCH, held=held, steps=2, **PROMPT)).facts
+    first = pipeline.run(work_of(SKETCH, held=held, **PROMPT)).facts
+    again = pipeline.run(work_of(SKETCH, held=held, **PROMPT)).facts
 
     assert first["load_seconds"] > 0
     assert again["load_seconds"] == 0
@@ -116,24 +121,45 @@ def test_the_facts_say_what_was_done(work_of: Callable[..., Work]) -> None:
 def test_arguments_without_a_place_are_told_and_not_dropped_quietly(
     work_of: Callable[..., Work], told: Any
 ) -> None:
-    extra = {"strength": 0.5, "height": 128, "generator": "mine", "negative_prompt": None}
-    product = pipeline.run(work_of(SKETCH, told=told, steps=2, **PROMPT, **extra))
+    extra = {"strength": 0.5, "generator": "mine"}
+    product = pipeline.run(work_of(SKETCH, told=told, **PROMPT, **extra))
 
-    assert product.facts["ignored"] == ["generator", "height", "strength"]
-    assert told.lines[-1] == (
-        "Ignored, as PRXPixelPipeline has no use for it: generator, height, strength."
+    assert product.facts["ignored"] == ["generator", "strength"]
+    assert told.lines[-1] == "Ignored, as PRXPixelPipeline has no use for it: generator, strength."
+
+
+def test_only_what_was_sent_reaches_the_pipeline(work_of: Callable[..., Work]) -> None:
+    spec = SKETCH | {"map": {"steps": "num_inference_steps"}, "set": {"height": 9}}
+    given = {"prompt": "not this", "steps": 9, "num_images": 1}
+    plain, other = (
+        pictures(work := work_of(spec, arguments=arguments, **PROMPT), pipeline.run(work))
+        for arguments in ({}, given)
     )
+    assert plain == other
 
 
-def test_a_plan_maps_names_and_what_the_card_fixes_wins() -> None:
-    class Pipe:
-        def __call__(self, prompt: str, num_inference_steps: int, height: int) -> None: ...
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("FluxPipelin", "Did you mean FluxPipeline, Flux2Pipeline, FluxFillPipeline?"),
+        ("AutoencoderKL", "Mend the model's card, or install a newer diffusers."),
+        ("__import__", "Mend the model's card, or install a newer diffusers."),
+        ("os.system", "Mend the model's card, or install a newer diffusers."),
+    ],
+)
+def test_a_class_that_is_no_pipeline_is_the_cards_fault(
+    work_of: Callable[..., Work], flux: dict[str, Any], name: str, hint: str
+) -> None:
+    with pytest.raises(BadCard, match=r"class: .+ is no pipeline of diffusers \d") as caught:
+        pipeline.run(work_of(flux | {"class": name}, **FLUX))
+    assert name in caught.value.message
+    assert caught.value.hint == hint
 
-    spec = {"map": {"steps": "num_inference_steps"}, "call": {"height": 64}}
-    call = pipeline.plan_call(Pipe(), spec, {"prompt": "x", "steps": 4, "height": 9, "seed": 1})
 
-    assert call.kwargs == {"prompt": "x", "num_inference_steps": 4, "height": 64}
-    assert call.ignored == ("height",)
+def test_weights_of_two_classes_are_told_apart() -> None:
+    spec = {"weights": "a/b", "revision": "main"}
+    assert pipeline.resident_name(spec, "float32") == "a/b main float32"
+    assert pipeline.resident_name(spec | {"class": "P"}, "float32") == "a/b P main float32"
 
 
 def test_a_dtype_is_the_card_s_or_what_the_device_is_best_at() -> None:
@@ -187,11 +213,11 @@ def test_warm_weights_are_not_looked_for_again(
     folder = tmp_path / "soon-gone"
     shutil.copytree(tiny_flux, folder)
     spec = flux | {"weights": str(folder)}
-    size = {"width": 64, "height": 64, "steps": 1, "prompt": "a"}
-    first = pictures(work := work_of(spec, **size), pipeline.run(work))
+    call = FLUX | {"num_inference_steps": 1}
+    first = pictures(work := work_of(spec, **call), pipeline.run(work))
     shutil.rmtree(folder)
 
-    assert pictures(work, pipeline.run(work_of(spec, **size))) == first
+    assert pictures(work, pipeline.run(work_of(spec, **call))) == first
 
 
 def test_hub_weights_that_are_not_here_are_named_with_the_command(
@@ -207,22 +233,15 @@ def test_hub_weights_that_are_not_here_are_named_with_the_command(
 
 
 def test_pictures_among_the_arguments_are_opened(
-    work_of: Callable[..., Work], tiny_flux: Path, tmp_path: Path, flux: dict[str, Any]
+    work_of: Callable[..., Work], tmp_path: Path, flux: dict[str, Any]
 ) -> None:
-    folder, photo, uri = tmp_path / "img2img", tmp_path / "photo.png", "media://photo.png"
-    shutil.copytree(tiny_flux, folder)
-    index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(
-        json.dumps(index | {"_class_name": "FluxImg2ImgPipeline"})
-    )
-    spec = flux | {"weights": str(folder), "map": {"image_url": "image"}}
-    size = {"width": 64, "height": 64, "num_inference_steps": 4, "strength": 0.5}
+    photo, uri = tmp_path / "photo.png", "media://photo.png"
+    spec = flux | {"class": "FluxImg2ImgPipeline"}
+    call = FLUX | {"num_inference_steps": 4, "strength": 0.5, "image": uri, "tags": [uri]}
     drawn = []
     for colour in ("red", "blue"):
         Image.new("RGBA", (64, 64), colour).save(photo)
-        work = work_of(
-            spec, inputs={uri: str(photo)}, prompt="a", image_url=uri, tags=[uri], **size
-        )
+        work = work_of(spec, inputs={uri: str(photo)}, **call)
         drawn += pictures(work, pipeline.run(work))
 
     assert drawn[0] != drawn[1]
@@ -240,4 +259,4 @@ def test_a_pipeline_that_returns_no_picture_is_a_bad_output(
 
     monkeypatch.setattr(PRXPixelPipeline, "__call__", nothing)
     with pytest.raises(BadOutput, match="PRXPixelPipeline returned no picture"):
-        pipeline.run(work_of(SKETCH | {"call": {}}, **PROMPT))
+        pipeline.run(work_of(SKETCH, **PROMPT))

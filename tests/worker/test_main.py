@@ -27,7 +27,7 @@ sys.exit(program.main(["--device", "cpu", "--beat", "1000"]))
 
 
 def test_what_libraries_print_cannot_corrupt_the_stream(tmp_path: Path) -> None:
-    run = protocol.Run("a", 1, "m", "any", {}, {}, 7, str(tmp_path), ())
+    run = protocol.Run("a", 1, "m", "any", {}, {}, {}, 7, str(tmp_path), ())
     worker = subprocess.Popen(
         [sys.executable, "-c", TALKATIVE],
         stdin=subprocess.PIPE,

@@ -51,7 +51,7 @@ class Server:
 
 
 def run(job_id: str = "a", pipeline: str = "steps", **arguments: Any) -> protocol.Run:
-    return protocol.Run(job_id, 1, "tests/model", pipeline, {}, arguments, 7, "/nowhere", ())
+    return protocol.Run(job_id, 1, "tests/model", pipeline, {}, arguments, {}, 7, "/nowhere", ())
 
 
 def gate_of(job_id: str) -> threading.Event:

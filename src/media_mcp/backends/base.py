@@ -31,7 +31,10 @@ class Run:
 
     `arguments` are validated and hold every default; media arguments hold `media://` URIs, and
     `inputs` maps each such URI to its checked asset. Outputs go into `folder`, which is empty,
-    belongs to this attempt alone and is removed afterwards.
+    belongs to this attempt alone and is removed afterwards. `remote_id` is what an earlier attempt
+    reported. `given_up` is for a run that is cancelled: true if nobody wants the job any more, so
+    that work elsewhere must be stopped too; false if only this process leaves it, and another
+    attempt will take that work up.
     """
 
     job_id: str
@@ -44,6 +47,7 @@ class Run:
     report: Callable[[Report], Awaitable[None]]
     inputs: Mapping[str, Asset] = field(default_factory=dict)
     remote_id: str | None = None
+    given_up: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,13 @@ class Backend(Protocol):
     step at most later), then let the cancellation through. It raises `errors.BackendFailed` (with
     `retryable`) or another `errors.MediaError`; any other exception is a bug of the backend.
     `concurrency` is how many jobs it takes at once; `warm` names the model ids that are loaded, so
-    that the dispatcher can serve those first.
+    that the dispatcher can serve those first. `remote` says whether what a job brings leaves this
+    machine: the rules that keep it here go by that.
     """
 
     name: str
     concurrency: int
+    remote: bool
 
     async def readiness(self) -> Readiness: ...
 

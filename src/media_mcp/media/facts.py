@@ -42,6 +42,9 @@ class Facts:
     sample_rate: int | None = None
 
 
+UNKNOWN = Facts(MediaKind.FILE, "application/octet-stream", "bin")
+
+
 def broken(what: str, why: str) -> BadMedia:
     """Return the error for media that begin like a `what` but cannot be read."""
     return BadMedia(f"The {what} cannot be read: {why}.", "Make or export the file again.")

@@ -12,7 +12,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from anyio import to_thread
 
-from media_mcp.errors import BadMedia
+from media_mcp.errors import BadMedia, Refused
 from media_mcp.job import Asset, MediaKind
 from media_mcp.media.facts import READABLE
 from media_mcp.media.files import open_input
@@ -61,12 +61,18 @@ class Inputs:
         self._seconds = seconds
 
     async def resolve(
-        self, value: str, *, kind: MediaKind | None, roots: Sequence[Path] = ()
+        self,
+        value: str,
+        *,
+        kind: MediaKind | None,
+        roots: Sequence[Path] = (),
+        no_fetch: str = "",
     ) -> Asset:
         """Return the asset that `value` points at, of the wanted `kind` (None or FILE: any).
 
-        Paths may lie under `roots` (the client's), too. Raises `BadMedia`, `NotFound` for an
-        unknown `media://` URI and `StorageFailed`.
+        Paths may lie under `roots` (the client's), too. `no_fetch` is the setting, if there is one,
+        that forbids to fetch anything. Raises `BadMedia`, `NotFound` for an unknown `media://` URI,
+        `Refused` for what may not be fetched, and `StorageFailed`.
         """
         match = SCHEME.match(value)
         scheme = match.group(1).lower() if match else ""
@@ -77,6 +83,12 @@ class Inputs:
             _check_kind(asset.path.name, asset.kind, asset.mime_type, kind)
             return asset
         if scheme in ("http", "https"):
+            if no_fetch:
+                raise Refused(
+                    f"{redact(value)} is not fetched: {no_fetch} = true forbids what leaves this "
+                    "machine.",
+                    "Download the file and pass its path.",
+                )
             return await self._url(value, kind)
         if scheme and scheme != "file":
             raise BadMedia(f"Inputs cannot be read from {scheme}:// addresses.", ACCEPTED)

@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from media_mcp.errors import BadMedia
 from media_mcp.job import MediaKind
-from media_mcp.media.facts import Facts
+from media_mcp.media.facts import UNKNOWN, Facts
 from media_mcp.media.sniff import HEAD, sniff
 
 REFINED = {"text/markdown": "md", "text/csv": "csv"}
@@ -33,6 +33,16 @@ def probe_file(path: Path, claimed: str | None = None) -> Facts:
     if facts.mime_type == "text/plain" and claimed in REFINED:
         return Facts(facts.kind, claimed, REFINED[claimed])
     return facts
+
+
+def probe_any(path: Path, claimed: str | None = None) -> Facts:
+    """Do what `probe_file` does, but take broken media for files of no known kind."""
+    try:
+        return probe_file(path, claimed)
+    except BadMedia:
+        if not path.stat().st_size:
+            raise
+        return UNKNOWN
 
 
 def _empty(claimed: str | None) -> Facts:

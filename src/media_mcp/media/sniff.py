@@ -6,6 +6,7 @@ import re
 from typing import Literal, NamedTuple
 
 HEAD = 4096  # bytes that `sniff` wants to see
+SAFETENSORS_HEADER = 100_000_000  # bytes that its own library allows
 
 
 class Format(NamedTuple):
@@ -69,6 +70,32 @@ def _mpeg(head: bytes) -> Format | None:
     if head[1] & 0xF6 == 0xF0:
         return Format("ffmpeg", "aac")
     return Format("ffmpeg", "mp3") if head[1] & 0xE6 == 0xE2 else None
+
+
+# Files that hold no medium but travel with media: mime type and extension by the first bytes.
+FILES: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", "application/gzip", "gz"),
+    (b"BZh", "application/x-bzip2", "bz2"),
+    (b"\xfd7zXZ\x00", "application/x-xz", "xz"),
+    (b"(\xb5/\xfd", "application/zstd", "zst"),
+    (b"7z\xbc\xaf'\x1c", "application/x-7z-compressed", "7z"),
+    (b"Rar!\x1a\x07", "application/vnd.rar", "rar"),
+    (b"%PDF-", "application/pdf", "pdf"),
+    (b"GGUF", "application/octet-stream", "gguf"),
+)
+
+
+def sniff_file(head: bytes) -> tuple[str, str] | None:
+    """Return mime type and extension of an archive, a document or weights, or None."""
+    for prefix, mime_type, extension in FILES:
+        if head.startswith(prefix):
+            return mime_type, extension
+    if head[257:262] == b"ustar":
+        return "application/x-tar", "tar"
+    header = int.from_bytes(head[:8], "little")
+    if head[8:10] == b'{"' and 2 <= header <= SAFETENSORS_HEADER:
+        return "application/octet-stream", "safetensors"
+    return None
 
 
 SVG_ROOT = re.compile(r"<(?:\w{1,20}:)?svg(?=[\s/>])[^>]*>", re.IGNORECASE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -18,11 +19,11 @@ from media_mcp.errors import InvalidArguments, NotFound, Problem, StorageFailed
 from media_mcp.job import JSON, Asset, MediaKind
 from media_mcp.media.facts import Facts
 from media_mcp.media.names import name_for, shown
-from media_mcp.media.probing import probe_file
+from media_mcp.media.probing import probe_any, probe_file
 from media_mcp.media.shelf import Intake, Shelf, Staged, chunks_of
 
-URI = re.compile(r"media://([0-9a-f]{64})\.([a-z0-9]{1,8})")
-OWN_FILE = re.compile(r"\d{4}-\d{2}/[a-z0-9-]+\.[a-z0-9]{1,8}")
+URI = re.compile(r"media://([0-9a-f]{64})\.([a-z0-9]{1,12})")
+OWN_FILE = re.compile(r"\d{4}-\d{2}/[a-z0-9-]+\.[a-z0-9]{1,12}")
 MAX_READ = 16 * 2**20  # bytes that one `read` returns
 JPEG_END = b"\xff\xd9"
 DECODERS = 2  # files decoded at once
@@ -83,6 +84,26 @@ class MediaStore:
         bound = MAX_READ if length is None else min(length, MAX_READ)
         return await to_thread.run_sync(self._shelf.read, side["file"], offset, bound)
 
+    async def remove(self, uri: str, grace: float) -> bool:
+        """Forget an asset, bytes and all; False where its bytes were taken in again lately.
+
+        Lately is within `grace` seconds: whoever did may not have said yet that they need them.
+        """
+        return await to_thread.run_sync(self._remove, _sha256(uri), grace)
+
+    def _remove(self, sha256: str, grace: float) -> bool:
+        with self._shelf.locked():
+            side = self._load(sha256)
+            if side is None:
+                return True
+            if time.time() - side.get("again", 0.0) < grace:
+                return False
+            from media_mcp.media.preview import key_of
+
+            preview = key_of([self._asset(sha256, side)])
+            self._shelf.remove(side["file"], _index(sha256), f"previews/{preview}.jpg")
+        return True
+
     async def preview(self, assets: Sequence[Asset]) -> bytes | None:
         """Return one JPEG that shows `assets`, at most 512 px and 40 kB; None: nothing to see."""
         return await to_thread.run_sync(self._preview_now, assets, limiter=self._decoders)
@@ -114,12 +135,16 @@ class MediaStore:
         """Begin to take in at most `limit` bytes piece by piece, for `examine` and `admit`."""
         return await to_thread.run_sync(self._shelf.intake, limit)
 
-    async def examine(self, staged: Staged, claimed: str | None = None) -> Facts:
-        """Probe staged bytes; discard them when they are broken."""
+    async def examine(
+        self, staged: Staged, claimed: str | None = None, *, any_kind: bool = False
+    ) -> Facts:
+        """Probe staged bytes; discard them when they are broken.
+
+        With `any_kind`, what cannot be read is kept as a file of no known kind.
+        """
+        look = probe_any if any_kind else probe_file
         try:
-            return await to_thread.run_sync(
-                probe_file, staged.path, claimed, limiter=self._decoders
-            )
+            return await to_thread.run_sync(look, staged.path, claimed, limiter=self._decoders)
         except BaseException:
             staged.discard()
             raise
@@ -200,6 +225,7 @@ class MediaStore:
     def _again(self, staged: Staged, side: dict[str, Any], provenance: Mapping[str, JSON]) -> None:
         if not self._shelf.has(side["file"]):
             self._shelf.publish(staged, side["file"])
+        side["again"] = time.time()
         job = provenance.get("job")
         if job is not None and job not in side["jobs"]:
             side["jobs"].append(job)

@@ -9,21 +9,20 @@ import zipfile
 from pathlib import Path
 
 from media_mcp.job import MediaKind
-from media_mcp.media.facts import Facts, broken
-from media_mcp.media.sniff import is_srt, svg_root
+from media_mcp.media.facts import UNKNOWN, Facts, broken
+from media_mcp.media.sniff import HEAD, is_srt, sniff_file, svg_root
 
 START = 64 * 1024  # characters looked at for what kind of text it is
 MAX_JSON = 16 * 2**20
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 LENGTH = re.compile(r"([0-9.]{1,12})\s*(?:px)?")
-UNKNOWN = Facts(MediaKind.FILE, "application/octet-stream", "bin")
 
 
 def probe_text(path: Path) -> Facts:
-    """Return the facts of a text, or `UNKNOWN` where the bytes are no UTF-8 text."""
+    """Return the facts of a text, or of a file of no medium where the bytes are no UTF-8 text."""
     start = _text_start(path)
     if start is None:
-        return UNKNOWN
+        return _file(path)
     root = svg_root(start)
     if root is not None:
         return _svg(path, root)
@@ -32,6 +31,13 @@ def probe_text(path: Path) -> Facts:
     if is_srt(start):
         return Facts(MediaKind.TEXT, "application/x-subrip", "srt")
     return _json(path, start) or Facts(MediaKind.TEXT, "text/plain", "txt")
+
+
+def _file(path: Path) -> Facts:
+    """Return the facts of an archive, a document or weights, by their first bytes."""
+    with path.open("rb") as file:
+        found = sniff_file(file.read(HEAD))
+    return Facts(MediaKind.FILE, *found) if found else UNKNOWN
 
 
 def probe_glb(path: Path) -> Facts:

@@ -2,6 +2,18 @@
 
 from media_mcp.queue.engine import OnEvent, Queue
 from media_mcp.queue.news import Listener
+from media_mcp.queue.outbox import Outbox
+from media_mcp.queue.store import Delivery, Told, Upload
 from media_mcp.queue.submission import Submission, Submitted
 
-__all__ = ["Listener", "OnEvent", "Queue", "Submission", "Submitted"]
+__all__ = [
+    "Delivery",
+    "Listener",
+    "OnEvent",
+    "Outbox",
+    "Queue",
+    "Submission",
+    "Submitted",
+    "Told",
+    "Upload",
+]

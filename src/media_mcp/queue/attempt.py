@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ from media_mcp.catalog.model import Model
 from media_mcp.errors import BackendFailed, BadMedia, BadOutput, MediaError, StorageFailed
 from media_mcp.job import JSON, Asset, Failure, Job, JobState, Output, Result
 from media_mcp.queue.news import News
+from media_mcp.queue.router import Router, may_be_spent
 from media_mcp.queue.scribe import Scribe
-from media_mcp.queue.store import Claim, Ending, Stale, Store
+from media_mcp.queue.store import Claim, Detour, Ending, Stale, Store
 
 if TYPE_CHECKING:
     from media_mcp.media import MediaStore
@@ -33,7 +34,10 @@ STORE_AGAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """What an attempt works with. `attempts` is how often a job is started before it fails."""
+    """What an attempt works with.
+
+    `attempts` is how often a job is started on a route; `ring` tells that a backend has work.
+    """
 
     store: Store
     media: MediaStore
@@ -41,6 +45,8 @@ class Rooms:
     news: News
     work_dir: Path
     attempts: int
+    router: Router
+    ring: Callable[[str], None]
 
 
 class Attempt:
@@ -103,6 +109,7 @@ class Attempt:
     async def _prepare(self) -> Run:
         job = self.claim.job
         model = self._rooms.model_of(job.model)
+        self._rooms.router.check(self.claim, model)
         make_folder(self._folder)  # a thread would take ten times as long as the call itself
         return Run(
             job_id=job.id,
@@ -115,6 +122,7 @@ class Attempt:
             report=self._scribe.report,
             inputs=self.claim.inputs,
             remote_id=job.remote_id,
+            given_up=lambda: self._stopped is not None,
         )
 
     async def _settle(self, outcome: Result | Exception | None) -> None:
@@ -125,10 +133,11 @@ class Attempt:
         elif isinstance(outcome, BackendFailed) and self._may_retry(outcome):
             await self._retry(outcome)
         elif outcome is not None:
-            await self._fail(outcome)
+            await self._give_up(outcome)
 
     def _may_retry(self, error: BackendFailed) -> bool:
-        return error.retryable and self.claim.spent + 1 < self._rooms.attempts
+        again = not self.claim.job.once and self.claim.spent + 1 < self._rooms.attempts
+        return error.retryable and again
 
     async def _succeed(self, result: Result) -> None:
         """Past this point the work is done and paid: neither a stop nor a shutdown undoes it."""
@@ -137,7 +146,7 @@ class Attempt:
                 ending = await self._keep(result)
             await self._end(ending)
         except Exception as error:
-            await self._fail(error, cost=result.cost)
+            await self._give_up(error, result)
 
     async def _keep(self, result: Result) -> Ending:
         model = self._rooms.model_of(self.claim.job.model)
@@ -168,10 +177,28 @@ class Attempt:
         except BadMedia as error:  # the caller did not make this file
             raise BadOutput(error.message, "Try again, or another model.") from error
 
-    async def _fail(self, error: Exception, cost: float | None = None) -> None:
+    async def _give_up(self, error: Exception, result: Result | None = None) -> None:
+        """Go on by another route, or end the job and say which one there would be."""
+        way = await self._way_on(error, result)
+        if isinstance(way, Detour):
+            return await self._reroute(way)
         failure = self._failure(error)
-        reports = self._scribe.rest()
+        failure = replace(failure, hint=f"{way} {failure.hint}".strip())
+        cost, reports = result.cost if result else None, self._scribe.rest()
         await self._end(Ending(JobState.FAILED, failure=failure, cost=cost, reports=reports))
+
+    async def _way_on(self, error: Exception, result: Result | None) -> Detour | str:
+        spent = may_be_spent(self.claim.job, error, self._scribe.remote_id, result)
+        try:
+            return await self._rooms.router.after(self.claim, error, spent)
+        except Exception:  # a bug in another backend must not hide how this one failed
+            log.exception("No other route was found for job %s", self.claim.job.id)
+            return ""
+
+    async def _reroute(self, detour: Detour) -> None:
+        reports = self._scribe.rest()
+        await self._write(lambda: self._rooms.store.reroute(self.claim, detour, reports))
+        self._rooms.ring(detour.route.backend)
 
     def _failure(self, error: Exception) -> Failure:
         failure = failure_of(error, self._backend.name)
@@ -223,7 +250,9 @@ def failure_of(error: Exception, backend: str) -> Failure:
 
 
 def readable_name(job: Job, model: Model) -> str:
-    """Name an output by its model and what was asked."""
+    """Name an output by its model and what was asked, unless that is private."""
+    if job.private:
+        return model.tool
     asked = next((job.arguments[k] for k in ("prompt", "text") if k in job.arguments), "")
     return f"{model.tool} {asked}".strip()[:200]
 
@@ -247,7 +276,7 @@ def provenance(job: Job, model: Model, result: Result) -> Mapping[str, JSON]:
     """Return what an output's sidecar says about where it came from."""
     return {
         "model": job.model,
-        "arguments": dict(job.arguments),
+        "arguments": {} if job.private else dict(job.arguments),
         "seed": job.seed,
         "backend": job.route.backend,
         "route": dict(job.route.spec),

@@ -71,42 +71,50 @@ class Lane:
     async def run(self, group: TaskGroup) -> None:
         while True:
             await self._slots.acquire()
-            claim = await self._next()
-            if claim.job.model not in self._warm():
-                self._last_load = self._clock()
-            attempt = Attempt(claim, self.backend, self._rooms)
-            self.running[attempt.claim.job.id] = attempt
-            self._on_start(attempt)
-            self._rooms.news.publish(attempt.claim.job, state=True)
-            group.start_soon(self._attend, attempt)
+            first, *more = await self._next()
+            self._begin(first, group)
+            for claim in more:
+                self._slots.acquire_nowait()
+                self._begin(claim, group)
 
-    async def _next(self) -> Claim:
+    def _begin(self, claim: Claim, group: TaskGroup) -> None:
+        if claim.job.model not in self._warm():
+            self._last_load = self._clock()
+        attempt = Attempt(claim, self.backend, self._rooms)
+        self.running[claim.job.id] = attempt
+        self._on_start(attempt)
+        self._rooms.news.publish(claim.job, state=True)
+        group.start_soon(self._attend, attempt)
+
+    async def _next(self) -> list[Claim]:
+        """Return jobs to run, at least one: at most as many as there are free slots."""
         while True:
             bell = self._bell  # taken first: a ring during the claim is not missed
-            claim, self._handed = self._handed, None
-            if claim is None and not self._reserved and not self._empty:
-                claim = await self._claim()
-            if claim is not None:
-                return claim
+            claims, self._handed = [self._handed] if self._handed else [], None
+            if not claims and not self._reserved and not self._empty:
+                claims = await self._claim()
+            if claims:
+                return claims
             self._idle = not self._reserved
             try:
                 await bell.wait()
             finally:
                 self._idle = False
 
-    async def _claim(self) -> Claim | None:
+    async def _claim(self) -> list[Claim]:
         self._empty = True  # before the look: a ring while it is under way counts
         now = self._clock()
         may_load = now - self._last_load >= OVERDUE_SECONDS
         overdue = now - OVERDUE_SECONDS if may_load else 0.0
+        most = 1 + self._slots.value
         try:
-            claim = await self._rooms.store.claim(self.backend.name, self._warm(), overdue)
+            claims = await self._rooms.store.claim(self.backend.name, self._warm(), overdue, most)
         except StorageFailed as error:
             log.warning("No job could be taken for %s: %s", self.backend.name, error)
-            claim, self._empty = None, False
-        if claim is not None:
+            claims, self._empty = [], False
+        if claims:
             self._empty = False
-        return claim
+        return claims
 
     def _warm(self) -> frozenset[str]:
         try:

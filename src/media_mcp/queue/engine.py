@@ -7,23 +7,39 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from types import TracebackType
+from dataclasses import replace
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
 from media_mcp.backends.base import Backend
 from media_mcp.catalog.model import Model
-from media_mcp.errors import NotConfigured, NotFound, StorageFailed
-from media_mcp.job import Arguments, Asset, Caller, Event, Job, JobState, Quote
-from media_mcp.queue import policy
+from media_mcp.errors import NotConfigured, NotFound, Refused, StorageFailed
+from media_mcp.job import (
+    JSON,
+    Arguments,
+    Asset,
+    Caller,
+    Event,
+    Failure,
+    Job,
+    JobState,
+    Quote,
+    Route,
+)
 from media_mcp.queue.attempt import Rooms
 from media_mcp.queue.dispatcher import Dispatcher
+from media_mcp.queue.later import Later
 from media_mcp.queue.liveness import this_instance
 from media_mcp.queue.news import Listener, News
+from media_mcp.queue.outbox import Outbox
+from media_mcp.queue.router import Router
+from media_mcp.queue.routing import Rules, usable
 from media_mcp.queue.sqlite import SqliteStore
 from media_mcp.queue.store import Added, Join, Store
 from media_mcp.queue.submission import Submission, Submitted, checked_seed
+from media_mcp.queue.uploads import URI, Uploads
 from media_mcp.queue.watch import Watch
 
 if TYPE_CHECKING:
@@ -35,7 +51,6 @@ log = logging.getLogger(__name__)
 CANCEL_SECONDS = 5.0
 MAX_PAGE = 1000
 JOB_ID = re.compile(r"[0-9a-z]{18}", re.ASCII)
-URI = re.compile(r"media://[0-9a-f]{64}\.[a-z0-9]{1,8}", re.ASCII)
 OnEvent = Callable[[Job], Awaitable[None]]
 
 
@@ -58,20 +73,33 @@ class Queue:
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
-        self._backends = backends
         self._clock = clock
         self._store = store or SqliteStore(
             settings.data_dir / "jobs.sqlite", this_instance(), clock=clock
         )
         self._news = News()
         work_dir = settings.data_dir / "work"
-        rooms = Rooms(self._store, media, model_of, self._news, work_dir, settings.attempts)
-        self._dispatcher = Dispatcher(backends, rooms, clock, lambda: self._watch.stir())
+        self._router = Router(settings, backends, model_of, self.durations)
+        rooms = Rooms(
+            self._store,
+            media,
+            model_of,
+            self._news,
+            work_dir,
+            settings.attempts,
+            self._router,
+            lambda backend: self._dispatcher.ring(backend),
+        )
+        runs_here = usable(backends, settings)
+        self._dispatcher = Dispatcher(runs_here, rooms, clock, lambda: self._watch.stir())
+        self._later = Later(self._store, self._news, media, clock)
+        self.uploads = Uploads(self._store, self._later.stir)
+        self.outbox = Outbox(self._store, clock, lambda job: self.rules(job.caller).offline)
         self._watch = Watch(
             self._store,
             self._news,
             self._dispatcher,
+            self._wake,
             attempts=settings.attempts,
             work_dir=work_dir,
             clock=clock,
@@ -84,10 +112,13 @@ class Queue:
             stack.push_async_callback(shielded, self._store.aclose)
             await self._watch.recover()
             await self._watch.tidy()
+            for hear in (self._later.hear, self.outbox.hear):
+                stack.callback(self._news.subscribe(hear))
             stack.push_async_callback(shielded, self._leave)
             group = await stack.enter_async_context(anyio.create_task_group())
             self._dispatcher.start(group)
             self._watch.start(group)
+            group.start_soon(self._later.run)
             stack.callback(group.cancel_scope.cancel)
             self._stack = stack.pop_all()
         return self
@@ -106,24 +137,53 @@ class Queue:
         except StorageFailed as error:
             log.warning("Unfinished jobs wait for the next start: %s", error)
 
+    def _wake(self) -> None:
+        """Look at the clock again: the machine slept, and timers with it."""
+        self._later.stir()
+        self.outbox.stir()
+
     # Calls
 
     async def submit(self, submission: Submission) -> Submitted:
         """Keep a call as a job that waits for its turn, or join the job that it repeats.
 
-        Raises `NotConfigured` if no route is ready, `InvalidArguments` for a bad seed or backend
-        and `BadInput` for an idempotency key that was used for another request.
+        Raises `NotConfigured` if no route is ready, `Refused` if the rules forbid them all,
+        `InvalidArguments` for a bad seed or backend and `BadInput` for an idempotency key that was
+        used for another request.
         """
         seed = checked_seed(submission.seed)
         join = submission.join()
         try:
-            choice = await self._choose(submission)
-        except NotConfigured:
+            choice = await self._router.choose(submission)
+        except (NotConfigured, Refused):
             if join is not None and (earlier := await self._store.find(submission.caller, join)):
                 return Submitted(earlier, joined=True)
             raise
         job = submission.job(choice.route, seed, choice.why, choice.quote.high, self._clock())
         added = await self._add(job, tuple(submission.inputs.values()), join)
+        return Submitted(added.job, added.joined)
+
+    async def refuse(
+        self, submission: Submission, failure: Failure, facts: Mapping[str, JSON]
+    ) -> Submitted:
+        """Keep a call that cannot be run as a job that failed at once.
+
+        For doors whose clients expect the refusal as the job's result. Raises `BadInput` for an
+        idempotency key that was used for another request.
+        """
+        now, routes = self._clock(), submission.model.routes
+        route = routes[0] if routes else Route("none")
+        job = replace(
+            submission.job(route, 0, "none: it was refused", None, now),
+            state=JobState.FAILED,
+            ended_at=now,
+            seed=None,
+            failure=failure,
+            facts=facts,
+        )
+        added = await self._store.add(job, tuple(submission.inputs.values()), submission.join())
+        if not added.joined:
+            self._news.publish(added.job, state=True)
         return Submitted(added.job, added.joined)
 
     async def _add(self, job: Job, inputs: tuple[Asset, ...], join: Join | None) -> Added:
@@ -142,20 +202,40 @@ class Queue:
                 self._dispatcher.ring(backend)
         return added
 
-    async def _choose(self, submission: Submission) -> policy.Choice:
-        return await policy.choose(
-            submission.model,
-            submission.arguments,
-            self._backends,
-            rehearse=self._settings.rehearse,
-            wanted=submission.backend,
+    async def quotes(
+        self,
+        model: Model,
+        arguments: Arguments | None = None,
+        inputs: Mapping[str, Asset] = MappingProxyType({}),
+        *,
+        backend: str | None = None,
+        timed: bool = True,
+        caller: Caller | None = None,
+    ) -> tuple[Quote, ...]:
+        """Quote the routes of a model, or those to `backend`, the one to be tried first at the top.
+
+        `ready` says which can, and may, run now. Without `arguments`, for a typical call; without
+        `caller`, by the rules of this server's project. Unless `timed`, the history is not asked.
+        """
+        return await self._router.quotes(
+            model, arguments, inputs, backend, timed=timed, caller=caller
         )
 
-    async def quotes(self, model: Model, arguments: Arguments) -> tuple[Quote, ...]:
-        """Quote every route of a model; `ready` and `reason` say which can run now."""
-        return await policy.quotes(
-            model, arguments, self._backends, rehearse=self._settings.rehearse
-        )
+    def rules(self, caller: Caller) -> Rules:
+        """Return what the jobs of a caller keep to."""
+        return self._router.rules(caller)
+
+    async def held_up(self, job: Job) -> str:
+        """Return why a queued job does not run on this server for now; empty if it will."""
+        return await self._router.held_up(job)
+
+    async def durations(self, model: str, backend: str) -> list[float]:
+        """Return the seconds that the latest successes of a model on a backend took."""
+        return await self._store.durations(bindable(model), bindable(backend))
+
+    async def ready_backends(self) -> frozenset[str] | None:
+        """Return the names of the backends that can and may run jobs; None: all is rehearsed."""
+        return await self._router.ready_backends()
 
     # Readings
 
@@ -164,6 +244,18 @@ class Queue:
         job = await self._store.get(job_id, caller.owner) if JOB_ID.fullmatch(job_id) else None
         if job is None:
             raise no_such_job(job_id)
+        return job
+
+    def peek(self, job_id: str, caller: Caller) -> Job | None:
+        """Return a job of the caller's as it was last told here; None if that is long ago.
+
+        It costs nothing, and what another server writes is seen a moment later.
+        """
+        job = self._news.latest(job_id)
+        if job is None or job.caller.owner != caller.owner:
+            return None
+        if not job.state.terminal:
+            self._watch.stir()
         return job
 
     async def jobs(
@@ -195,8 +287,12 @@ class Queue:
         """Return how many queued jobs go before this one; None once it is no longer queued."""
         return await self._store.position(bindable(job_id))
 
+    async def queued_count(self, model: str) -> int:
+        """Return how many jobs of a model wait, whoever's they are."""
+        return await self._store.queued_count(bindable(model))
+
     async def owns(self, caller: Caller, uri: str) -> bool:
-        """Tell whether an asset is an input or output of one of the caller's jobs."""
+        """Tell whether an asset is an upload of the caller's, or of one of their jobs, in time."""
         return bool(URI.fullmatch(uri)) and await self._store.owns(caller.owner, uri)
 
     async def assets(
@@ -251,11 +347,15 @@ class Queue:
     # Changes asked for
 
     async def cancel(
-        self, job_id: str, caller: Caller, reason: str = "cancelled by the caller"
+        self,
+        job_id: str,
+        caller: Caller,
+        reason: str = "cancelled by the caller",
+        seconds: float = CANCEL_SECONDS,
     ) -> Job:
         """Cancel a job and return it; one that has ended is returned as it is. Raises `NotFound`.
 
-        A running job is waited for, 5 s at most: its backend stops within a step.
+        A running job is waited for, so many seconds at most: its backend stops within a step.
         """
         known = JOB_ID.fullmatch(job_id)
         met = await self._store.cancel(job_id, caller.owner, reason) if known else None
@@ -267,7 +367,7 @@ class Queue:
             self._dispatcher.stop(job_id, reason)
         if met.job.state.terminal:
             return met.job
-        return await self.wait(job_id, caller, CANCEL_SECONDS)
+        return await self.wait(job_id, caller, seconds) if seconds else met.job
 
     async def mark_answered(self, job_id: str) -> None:
         """Note that the job's answer reached its caller: the same call will make a new job."""

@@ -12,7 +12,7 @@ from media_mcp.job import Job
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Job], None]
-REMEMBERED = 256
+REMEMBERED = 1024
 
 
 class Follower:

@@ -19,7 +19,10 @@ MAX_PENDING = 256
 
 
 class Scribe:
-    """Between two writes only the latest step is kept, and every log line up to a bound."""
+    """Between two writes only the latest step is kept, and every log line up to a bound.
+
+    `remote_id` is what the job goes by at its backend, as told last.
+    """
 
     def __init__(
         self, claim: Claim, store: Store, news: News, on_stale: Callable[[], None]
@@ -31,11 +34,13 @@ class Scribe:
         self._pending: list[Report] = []
         self._bell = anyio.Event()
         self._writing = anyio.Lock()
+        self.remote_id = claim.job.remote_id
 
     async def report(self, report: Report) -> None:
         """Take a report. A `remote` one is on disk when this returns; raises `StorageFailed`."""
         self._note(report)
         if report.kind == "remote":
+            self.remote_id = report.message or None
             await self._flush()
         else:
             self._bell.set()

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from media_mcp.backends.base import Report
 from media_mcp.errors import BadInput
-from media_mcp.job import JSON, Asset, Caller, Event, Failure, Job, JobState
+from media_mcp.job import JSON, Asset, Caller, Event, Failure, Job, JobState, Route
 
 
 class Stale(Exception):
@@ -79,6 +79,20 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Detour:
+    """Another route for a job whose route failed, which is `tried` (its key).
+
+    `quoted` is in US dollars; `why_route` is for the caller, `why` tells the failure in full.
+    """
+
+    route: Route
+    quoted: float | None
+    why_route: str
+    why: str
+    tried: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelling:
     """What a request to cancel met: the job after it, and whether it changed or runs here."""
 
@@ -94,6 +108,37 @@ class Change:
     job: Job
     state: bool
     cancel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that an owner brought. `name` is that of its URL, where it got one before its bytes.
+
+    `expires_at` is Unix seconds; None: it is kept.
+    """
+
+    uri: str
+    owner: str
+    name: str | None = None
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The right to tell a webhook of a job's end. `attempt` begins with 1."""
+
+    number: int
+    attempt: int
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of a delivery. `answer` says it in words; `again_at` is when to try once more."""
+
+    delivered: bool
+    answer: str
+    again_at: float | None = None
 
 
 KEY_SECONDS = 24 * 3600.0
@@ -117,7 +162,8 @@ class Store(Protocol):
     ) -> Added:
         """Write a queued job, its reservation and first event; or return the job it joins.
 
-        With `take`, a job that would be next anyway is claimed in the same transaction.
+        With `take`, a job that would be next anyway is claimed in the same transaction. A job that
+        was refused as it came is written with its end.
         """
 
     async def find(self, caller: Caller, join: Join) -> Job | None:
@@ -141,8 +187,13 @@ class Store(Protocol):
     async def position(self, job_id: str) -> int | None:
         """Return how many queued jobs go first on the same backend; None unless queued."""
 
-    async def claim(self, backend: str, warm: frozenset[str], overdue: float) -> Claim | None:
-        """Take the next job of `backend`: by priority, then made before `overdue`, warm, oldest."""
+    async def queued_count(self, model: str) -> int:
+        """Return how many jobs of a model wait, anybody's."""
+
+    async def claim(
+        self, backend: str, warm: frozenset[str], overdue: float, most: int = 1
+    ) -> list[Claim]:
+        """Take the next jobs of `backend`: by priority, made before `overdue`, warm, oldest."""
 
     async def report(self, claim: Claim, reports: Sequence[Report]) -> Job:
         """Write reports to the row and its events; an empty `remote` one forgets the remote id."""
@@ -152,11 +203,50 @@ class Store(Protocol):
     async def retry(self, claim: Claim, why: str, reports: Sequence[Report]) -> Job:
         """Queue the job again, one attempt spent; cancelled if that was asked meanwhile."""
 
+    async def reroute(self, claim: Claim, detour: Detour, reports: Sequence[Report]) -> Job:
+        """Queue the job again on another route, none of whose attempts is spent.
+
+        What the route before knew (the remote id) is forgotten. Cancelled if that was asked.
+        """
+
     async def cancel(self, job_id: str, owner: str, reason: str) -> Cancelling | None: ...
 
     async def answered(self, job_id: str) -> None: ...
 
-    async def owns(self, owner: str, uri: str) -> bool: ...
+    async def time_out(self) -> list[Job]:
+        """End queued jobs that were to start by now as failed; no claim takes such a job."""
+
+    async def owns(self, owner: str, uri: str) -> bool:
+        """Tell whether an asset is an upload of the owner's, or of one of their jobs, in time."""
+
+    async def served(self, uri: str) -> bool:
+        """Tell whether anybody has an upload or output of this content whose time is not over."""
+
+    async def needed(self, uri: str) -> bool:
+        """Tell whether anybody owns the asset, or a job works with it."""
+
+    async def keep_upload(self, upload: Upload) -> str:
+        """Write an upload and return its URI; that of the earlier one whose name it has, if any."""
+
+    async def upload(self, name: str) -> str | None:
+        """Return the URI of the upload called `name`, unless its time is over."""
+
+    async def expiring(self) -> list[str]:
+        """Return assets whose time was over since they were last looked at."""
+
+    async def checked(self, uri: str, again: float | None = None) -> None:
+        """Note that an expiring asset was looked at; `again` is when to look once more."""
+
+    async def next_due(self) -> float | None:
+        """Return when the next job times out or the next asset expires."""
+
+    async def take_webhooks(self, most: int, hold: float) -> list[Delivery]:
+        """Take webhooks that are due; each is due again after `hold` seconds without a word."""
+
+    async def told(self, delivery: Delivery, how: Told) -> None: ...
+
+    async def next_webhook(self) -> float | None:
+        """Return when the next webhook is due."""
 
     async def assets(
         self, owner: str, *, limit: int = 50, before: str | None = None
@@ -164,6 +254,9 @@ class Store(Protocol):
         """Return what the owner's jobs made, newest first, older than the asset `before`."""
 
     async def spend(self, owner: str) -> dict[str, Any]: ...
+
+    async def durations(self, model: str, backend: str, limit: int = 20) -> list[float]:
+        """Return the seconds that the latest successes of a model on a backend took, anybody's."""
 
     async def beat(self) -> None:
         """Say that this instance lives."""
@@ -183,6 +276,16 @@ def key_reused(job_id: str) -> BadInput:
     return BadInput(
         f"This idempotency key was used for another request (job {job_id}).",
         "Send a new key with a new request, or the same arguments with this one.",
+    )
+
+
+def timed_out(job: Job) -> Failure:
+    """Return why a job failed that was not started in time."""
+    seconds = (job.start_by or 0.0) - job.created_at
+    return Failure(
+        "request_timeout",
+        f"It was not started within {seconds:g} s, as its caller had asked.",
+        "Try again later, or allow it more time to start.",
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from media_mcp.catalog.model import Model
 from media_mcp.errors import InvalidArguments, Problem
-from media_mcp.job import JSON, Arguments, Asset, Caller, Job, JobState, Route
+from media_mcp.job import JSON, Arguments, Asset, Caller, Job, JobState, Route, Webhook
 from media_mcp.queue.store import Join
 
 JOINING_DOORS = ("mcp", "cli")
@@ -25,6 +25,8 @@ class Submission:
 
     `seed` is what the caller gave; None lets the queue draw one. `key` is the caller's own
     idempotency key. `backend` asks for one route. Only doors in `JOINING_DOORS` join without a key.
+    `start_by` (Unix seconds), `private`, `lifetime` (seconds), `webhook` and `once` are as in
+    `Job`.
     """
 
     model: Model
@@ -38,13 +40,18 @@ class Submission:
     backend: str | None = None
     priority: int = 0
     joinable: bool = True
+    start_by: float | None = None
+    private: bool = False
+    lifetime: float | None = None
+    webhook: Webhook | None = None
+    once: bool = False
 
     def join(self) -> Join | None:
         """Return how this call finds an earlier one that it repeats; None if it never does."""
-        fingerprint = self.fingerprint()
         if self.key is not None:
-            return Join(f"own:{digest(self.key)}", fingerprint, exact=True)
+            return Join(f"own:{digest(self.key)}", self.fingerprint(), exact=True)
         if self.joinable and self.door in JOINING_DOORS:
+            fingerprint = self.fingerprint()
             return Join(f"same:{fingerprint}", fingerprint, fresh=self.fresh)
         return None
 
@@ -57,6 +64,8 @@ class Submission:
             self.caller.owner,
             self.caller.project,
         ]
+        if self.backend is not None:
+            asked.append(self.backend)
         return digest(canonical(asked))
 
     def job(self, route: Route, seed: int, why: str, quoted: float | None, now: float) -> Job:
@@ -75,6 +84,12 @@ class Submission:
             why_route=why,
             quoted=quoted,
             parents=tuple(self.inputs),
+            start_by=self.start_by,
+            private=self.private,
+            lifetime=self.lifetime,
+            webhook=self.webhook,
+            once=self.once,
+            pinned=self.backend is not None,
         )
 
 

@@ -31,6 +31,7 @@ class Watch:
         store: Store,
         news: News,
         dispatcher: Dispatcher,
+        on_wake: Callable[[], None],
         *,
         attempts: int,
         work_dir: Path,
@@ -39,6 +40,7 @@ class Watch:
         self._store = store
         self._news = news
         self._dispatcher = dispatcher
+        self._on_wake = on_wake
         self._attempts = attempts
         self._work_dir = work_dir
         self._clock = clock
@@ -80,7 +82,9 @@ class Watch:
         self._beaten_at = self._clock()
         if self._dispatcher.busy:
             await self._store.beat()
-        if not late:  # after a suspend everybody looks dead; let them beat first
+        if late:  # the machine slept: timers stood still meanwhile, and the others look dead
+            self._on_wake()
+        else:
             await self.recover()
         await self._look()
         self._dispatcher.ring()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mcp_types as t
@@ -19,42 +20,18 @@ from media_mcp.job import JSON, Asset, Job, JobState
 MAX_TOKENS = 300
 CHARS_PER_TOKEN = 4
 _MAX_CHARS = MAX_TOKENS * CHARS_PER_TOKEN
+SCHEMA_TOKENS = 1500
+_CHOICES = 20
+_SHORTENED = "Shortened. The resource catalog://models/{id} holds all of it."
 
-_ASSET_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "uri": {"type": "string"},
-        "path": {"type": "string"},
-        "mime_type": {"type": "string"},
-        "bytes": {"type": "integer"},
-        "width": {"type": "integer"},
-        "height": {"type": "integer"},
-        "duration": {"type": "number"},
-    },
-    "required": ["uri", "path", "mime_type", "bytes"],
-}
+# What a program may rely on. An answer holds more (sizes, cost, seconds, route and why, findings),
+# named so that it needs no schema: this one is listed with every model's tool.
 OUTPUT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "state": {"type": "string", "enum": [*(state.value for state in JobState), "rejected"]},
+        "state": {"type": "string"},
         "job_id": {"type": "string"},
-        "model": {"type": "string"},
-        "assets": {"type": "array", "items": _ASSET_SCHEMA},
-        "assets_left_out": {"type": "integer"},
-        "text": {"type": "string"},
-        "seed": {"type": "integer"},
-        "cost_usd": {"type": "number"},
-        "seconds": {"type": "number"},
-        "route": {"type": "string"},
-        "why_route": {"type": "string"},
-        "progress": {"type": "string"},
-        "findings": {"type": "array", "items": {"type": "string"}},
-        "joined": {"type": "boolean"},
-        "error": {
-            "type": "object",
-            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-            "required": ["code", "message"],
-        },
+        "assets": {"type": "array", "items": {"type": "object"}},
         "next": {"type": "string"},
     },
     "required": ["state"],
@@ -95,9 +72,84 @@ def rejected(error: MediaError) -> t.CallToolResult:
 def with_schema(error: InvalidArguments, schema: Mapping[str, JSON]) -> t.CallToolResult:
     """Return the answer for wrong arguments with the schema, so that the second try succeeds."""
     result = rejected(error)
-    result.content.append(t.TextContent(text=f"The model's arguments: {_compact(schema)}"))
+    wrong = [re.split(r"[.\[]", problem.field)[0] for problem in error.problems]
+    shown = fitted(schema, wrong)
+    result.content.append(t.TextContent(text=f"The model's arguments: {_compact(shown)}"))
     structured: dict[str, Any] = result.structured_content
-    structured["arguments_schema"] = schema
+    structured["arguments_schema"] = shown
+    return result
+
+
+def fitted(schema: Mapping[str, Any], keep: Sequence[str] = ()) -> dict[str, JSON]:
+    """Return a schema of arguments in at most 1,500 tokens; its own description says what it lacks.
+
+    First go long lists of choices and, of what may be left out and is not in `keep`, the
+    descriptions; then, of that, what is nested, and at last all but the types.
+    """
+    whole = {*schema.get("required", ()), *keep}
+    shown = dict(schema)
+    for cut in _CUTS:
+        if tokens(shown) <= SCHEMA_TOKENS:
+            break
+        members = schema["properties"].items()
+        cut_ones = {name: _few(one) if name in whole else cut(_few(one)) for name, one in members}
+        shown = shown | {"properties": cut_ones, "description": _SHORTENED}
+    return shown
+
+
+def _few(schema: Mapping[str, Any]) -> dict[str, JSON]:
+    """Show some of a long list of choices, also of what is nested."""
+    shown = _nested(schema, _few)
+    choices = shown.get("enum", ())
+    if len(choices) <= _CHOICES:
+        return shown
+    del shown["enum"]
+    words = f"{shown.get('description', '')} One of {len(choices)}: a wrong one gets the nearest."
+    return shown | {"description": words.strip(), "examples": list(choices[:_CHOICES])}
+
+
+def _undescribed(schema: Mapping[str, Any]) -> dict[str, JSON]:
+    shown = _nested(schema, _undescribed)
+    return {key: value for key, value in shown.items() if key != "description"}
+
+
+def _flat(schema: Mapping[str, Any]) -> dict[str, JSON]:
+    kept = schema.keys() - {"description", "items", "properties"}
+    return {key: value for key, value in schema.items() if key in kept}
+
+
+def _bare(schema: Mapping[str, Any]) -> dict[str, JSON]:
+    return {"type": schema["type"]}
+
+
+def _nested(schema: Mapping[str, Any], change: Callable[[Any], JSON]) -> dict[str, Any]:
+    """Return a schema with `change` done to the schemas in it."""
+    changed = dict(schema)
+    if "items" in schema:
+        changed["items"] = change(schema["items"])
+    if "properties" in schema:
+        members = schema["properties"].items()
+        changed["properties"] = {name: change(member) for name, member in members}
+    return changed
+
+
+_CUTS = (_undescribed, _flat, _bare)
+
+
+def added(facts: dict[str, JSON], extra: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Add what is known of `extra` to facts, each as far as an answer has room for it."""
+    for name, value in extra.items():
+        if value and tokens(facts | {name: value}) <= MAX_TOKENS:
+            facts[name] = value
+    return facts
+
+
+def noted(result: t.CallToolResult, notes: Sequence[str]) -> t.CallToolResult:
+    """Add notes on the call to an answer, if it has room for them."""
+    facts = dict(result.structured_content or {})
+    if notes and "notes" in added(facts, {"notes": list(notes)}):
+        result.structured_content = facts
+        result.content[0] = t.TextContent(text=_text(facts))
     return result
 
 
@@ -117,7 +169,7 @@ def job_facts(job: Job, *, joined: bool = False, first_asset: int = 0) -> dict[s
         cost_usd=_rounded(job.cost, 6),
         seconds=_rounded(job.seconds, 3),
         route=job.route.backend,
-        why_route=shorten(job.why_route, 100),
+        why_route=shorten(job.why_route, 150),
         progress=progress(job),
         findings=[shorten(finding, 100) for finding in job.findings[:2]],
         joined=joined or None,

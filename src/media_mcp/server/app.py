@@ -50,7 +50,7 @@ async def open_app(
     media = MediaStore(settings.data_dir / "assets")
     inputs = Inputs(
         media,
-        roots=[*settings.roots, *roots, settings.data_dir],
+        roots=[*settings.roots, *roots, settings.data_dir / "assets"],  # not what else lies there
         max_bytes=settings.max_input_bytes,
         allow_private=settings.allow_private_urls,
     )
@@ -70,8 +70,7 @@ def working_root() -> list[Path]:
 
 
 def _wanted(catalog: Catalog) -> set[str]:
-    routes = {route.backend for model in catalog for route in model.routes}
-    return (routes | {REHEARSAL}) & set(registry.names())
+    return {*catalog.backends(), REHEARSAL} & set(registry.names())
 
 
 def _make_folder(folder: Path) -> None:

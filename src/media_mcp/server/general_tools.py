@@ -10,7 +10,7 @@ import mcp_types as t
 from mcp.server.context import HandlerResult
 
 from media_mcp.catalog.validate import Validator
-from media_mcp.job import JSON, JobState
+from media_mcp.job import JSON, JobState, MediaKind
 from media_mcp.server.answer import OUTPUT_SCHEMA
 from media_mcp.server.desk import Call, Desk
 from media_mcp.server.guard import guarded
@@ -18,10 +18,10 @@ from media_mcp.server.tooldefs import (
     ALWAYS_LOAD,
     FRESH,
     hints,
-    icon,
     integer,
     properties,
     text,
+    wire,
 )
 from media_mcp.server.toolset import Context
 
@@ -29,12 +29,11 @@ Handler: TypeAlias = Callable[[Desk, Call], Awaitable[HandlerResult]]
 
 
 def _rows(key: str) -> dict[str, Any]:
-    """Return the output schema of a list of rows and the call that shows more."""
-    rows = {"type": "array", "items": {"type": "object", "properties": {}}}
-    return {"type": "object", "properties": {key: rows, "next": {"type": "string"}}}
+    """Return the output schema of a list of rows; `next` beside them is the call to make now."""
+    return {"type": "object", "properties": {key: {"type": "array"}}}
 
 
-_FACTS: dict[str, Any] = {"type": "object", "properties": {"next": {"type": "string"}}}
+_FACTS: dict[str, Any] = {"type": "object"}
 
 
 def _model() -> dict[str, JSON]:
@@ -69,8 +68,7 @@ class GeneralTool:
             description=self.description,
             input_schema=dict(self.inputs),
             output_schema=dict(self.output_schema),
-            annotations=hints(self.title, read_only=self.read_only),
-            icons=[icon()],
+            annotations=hints(read_only=self.read_only),
             _meta=ALWAYS_LOAD,
         )
 
@@ -83,7 +81,21 @@ TOOLS: tuple[GeneralTool, ...] = (
         "whether each can run here now. Start here.",
         properties(
             query=text("What is wanted, as 'a short clip with sound'. Empty lists all."),
-            task=text("Only this task, as text-to-image or speech-to-text."),
+            task=text("Only this task, as text-to-image."),
+            provider=text("Only this maker, as Google."),
+            licence=text("Only licences like this, as Apache or commercial."),
+            max_price={
+                "type": "number",
+                "minimum": 0,
+                "description": "US dollars at most for a typical call; 0: free ones.",
+            },
+            runs_here={
+                "type": "boolean",
+                "default": False,
+                "description": "Only those that can run here now.",
+            },
+            media_in=text("Takes this.", enum=[kind.value for kind in MediaKind]),
+            media_out=text("Makes this.", enum=[kind.value for kind in MediaKind]),
             limit=integer("How many rows.", 1, 20, 5),
         ),
         _rows("models"),
@@ -92,7 +104,8 @@ TOOLS: tuple[GeneralTool, ...] = (
     GeneralTool(
         "describe_model",
         "Describe a model",
-        "Show a model's arguments (JSON Schema), routes, price, licence and an example call.",
+        "Show a model's arguments (JSON Schema), what it is good and bad at, its routes with "
+        "price, time, licence and readiness, what could stand in for it, and an example call.",
         properties(model=_model()),
         _FACTS,
         Desk.describe_model,
@@ -115,7 +128,7 @@ TOOLS: tuple[GeneralTool, ...] = (
             model=_model(),
             arguments=_arguments(),
             fresh=dict(FRESH),
-            backend=text("Run on this backend only; left out, the first that is ready."),
+            backend=text("Only on this backend."),
         ),
         OUTPUT_SCHEMA,
         Desk.run_model,
@@ -184,14 +197,14 @@ class GeneralTools:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._tools = {tool.name: tool.definition() for tool in TOOLS}
+        self._tools = {tool.name: wire(tool.definition()) for tool in TOOLS}
         self._handlers = {tool.name: tool.handler for tool in TOOLS}
         self._validators = {tool.name: Validator(tool.inputs) for tool in TOOLS}
 
-    def tools(self) -> Sequence[t.Tool]:
-        return list(self._tools.values())
+    def names(self) -> Sequence[str]:
+        return list(self._tools)
 
-    def tool(self, name: str) -> t.Tool | None:
+    def definition(self, name: str) -> dict[str, Any] | None:
         return self._tools.get(name)
 
     async def call(self, ctx: Context, params: t.CallToolRequestParams) -> HandlerResult:

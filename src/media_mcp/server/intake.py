@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from media_mcp.catalog.catalog import Catalog
-from media_mcp.catalog.model import Model
-from media_mcp.catalog.schema import media_inputs
+from media_mcp.catalog.model import Model, Param
+from media_mcp.catalog.schema import holds_media
 from media_mcp.catalog.validate import complete
-from media_mcp.errors import BadMedia, NotFound
+from media_mcp.errors import BadMedia, NotFound, Refused
 from media_mcp.job import JSON, Asset, Caller, MediaKind, Quote
 from media_mcp.media import Inputs
 from media_mcp.queue import Queue, Submission, Submitted
+
+_INDEX = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +43,36 @@ class Intake:
         caller: Caller,
         roots: Sequence[Path] = (),
     ) -> Order:
-        """Check a call. Raises `InvalidArguments` or `BadMedia`, before any job is written."""
+        """Check a call. Raises `InvalidArguments`, `BadMedia` or `Refused`; no job is written."""
         checked = complete(model, arguments)
-        fetch = _Fetch(self._inputs, self._queue, caller, roots)
-        for name, kind in media_inputs(model).items():
-            if name in checked:
-                checked[name] = await fetch.argument(name, checked[name], kind)
+        rules = self._queue.rules(caller)
+        no_fetch = rules.setting("offline") if rules.offline else ""
+        fetch = _Fetch(self._inputs, self._queue, caller, roots, no_fetch)
+        for param in model.inputs:
+            if param.name in checked and holds_media(param):
+                checked[param.name] = await fetch.argument(param, checked[param.name], param.name)
         return Order(model, checked, fetch.inputs)
 
-    async def quotes(self, order: Order) -> tuple[Quote, ...]:
-        """Return what the order would cost and take on each route."""
-        return await self._queue.quotes(order.model, order.arguments)
+    async def quotes(
+        self, order: Order, caller: Caller, *, backend: str = "", timed: bool = True
+    ) -> tuple[Quote, ...]:
+        """Return what the order would cost and take on each route, or on those to `backend`."""
+        return await self._queue.quotes(
+            order.model,
+            order.arguments,
+            order.inputs,
+            backend=backend or None,
+            timed=timed,
+            caller=caller,
+        )
 
     async def submit(
         self, order: Order, caller: Caller, door: str, *, fresh: bool = False, backend: str = ""
     ) -> Submitted:
-        """Write the job. Raises `NotConfigured` when no route can run it, or `StorageFailed`."""
+        """Write the job.
+
+        Raises `NotConfigured` when no route can run it, `Refused` when none may, `StorageFailed`.
+        """
         submission = Submission(
             model=order.model,
             arguments=order.arguments,
@@ -77,18 +94,38 @@ class _Fetch:
     queue: Queue
     caller: Caller
     roots: Sequence[Path]
+    no_fetch: str = ""
     inputs: dict[str, Asset] = field(default_factory=dict)
 
-    async def argument(self, name: str, value: JSON, kind: MediaKind) -> JSON:
-        """Return the URI of each asset that an argument names, in the argument's own shape."""
-        if isinstance(value, list):
-            return [await self.argument(f"{name}[{i}]", v, kind) for i, v in enumerate(value)]
+    async def argument(self, param: Param, value: JSON, place: str) -> JSON:
+        """Put the URI of its asset where an argument, or what is nested in it, names media.
+
+        `place` is where the value stands: `elements[0].frontal_image_url`.
+        """
+        if isinstance(value, list) and param.items is not None:
+            one = replace(param.items, media=param.media or param.items.media)
+            return [await self.argument(one, v, f"{place}[{i}]") for i, v in enumerate(value)]
+        if isinstance(value, dict):
+            return value | {
+                member.name: await self.argument(
+                    member, value[member.name], f"{place}.{member.name}"
+                )
+                for member in param.properties
+                if member.name in value
+            }
+        return value if param.media is None else await self._asset(place, value, param.media)
+
+    async def _asset(self, place: str, value: str, kind: MediaKind) -> str:
         try:
             await self._check_owner(value)
-            asset = await self.source.resolve(value, kind=kind, roots=self.roots)
+            asset = await self.source.resolve(
+                value, kind=kind, roots=self.roots, no_fetch=self.no_fetch
+            )
+        except Refused as error:
+            raise Refused(f"{place}: {error.message}", error.hint) from None
         except (BadMedia, NotFound) as error:
-            raise BadMedia(f"{name}: {error.message}", error.hint) from None
-        self.inputs[asset.uri] = replace(asset, role=name.partition("[")[0])
+            raise BadMedia(f"{place}: {error.message}", error.hint) from None
+        self.inputs[asset.uri] = replace(asset, role=_INDEX.sub("", place))
         return asset.uri
 
     async def _check_owner(self, value: str) -> None:

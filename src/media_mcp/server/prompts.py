@@ -65,11 +65,11 @@ class Guides:
         """Return every value that the argument may take, or None if it is not one of ours."""
         if isinstance(ref, t.ResourceTemplateReference):
             ids = ref.uri == CATALOG_URI + "/{id}" and argument == "id"
-            return [model.id for model in self._catalog] if ids else None
+            return [head.id for head in self._catalog.heads] if ids else None
         if ref.name == _MAKE.name and argument == "task":
             return self._catalog.tasks()
         if ref.name == _VARY.name and argument == "model":
-            return [model.id for model in self._catalog]
+            return [head.id for head in self._catalog.heads]
         return None
 
 

@@ -11,7 +11,7 @@ import mcp_types as t
 from mcp.shared.exceptions import MCPError
 
 from media_mcp.catalog.catalog import Catalog
-from media_mcp.catalog.describe import model_facts, price_of
+from media_mcp.catalog.describe import model_facts
 from media_mcp.errors import MediaError, NotFound
 from media_mcp.job import JSON, Asset, MediaKind
 from media_mcp.media import MediaStore
@@ -100,7 +100,8 @@ class CatalogResources:
 
     async def read(self, ctx: Context, uri: str) -> t.ReadResourceResult | None:
         if uri == CATALOG_URI:
-            lines = [f"{m.id}\t{m.task}\t{price_of(m)}\t{m.licence}" for m in self._catalog]
+            heads = self._catalog.heads
+            lines = [f"{head.id}\t{head.task}\t{head.price}\t{head.licence}" for head in heads]
             return _text(uri, "text/plain", "\n".join(lines))
         if not uri.startswith(CATALOG_URI + "/"):
             return None

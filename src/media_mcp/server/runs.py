@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from math import inf
 
 import anyio
@@ -14,15 +15,18 @@ from anyio.abc import TaskGroup
 from mcp.server.context import HandlerResult
 
 from media_mcp.catalog.model import Model
-from media_mcp.errors import MediaError, StorageFailed
+from media_mcp.catalog.validate import renamed
+from media_mcp.errors import InvalidArguments, MediaError, StorageFailed
 from media_mcp.job import JSON, Asset, Caller, Job, JobState
 from media_mcp.media import MediaStore
 from media_mcp.queue import Queue
+from media_mcp.queue.policy import best
 from media_mcp.server import answer
 from media_mcp.server.ask import client_roots, consent, modern
 from media_mcp.server.intake import Intake, Order
 from media_mcp.server.jobtasks import JobTasks
 from media_mcp.server.tasks import created, negotiated
+from media_mcp.server.tooldefs import tool_schema
 from media_mcp.server.toolset import Context
 from media_mcp.settings import Settings
 
@@ -61,16 +65,29 @@ class Runs:
         fresh: bool = False,
         backend: str = "",
     ) -> HandlerResult:
-        """Run a model. Raises `MediaError`s of the call; a job's own failure is in the answer."""
+        """Run a model. Raises `MediaError`s of the call; a job's own failure is in the answer.
+
+        Wrong arguments are answered with the model's schema, so that the next try succeeds.
+        """
         roots = await client_roots(ctx, params, arguments)
-        caller = caller_of(ctx)
-        order = await self._intake.prepare(model, arguments, caller, roots)
-        await self._consent(ctx, params, order)
-        submitted = await self._intake.submit(order, caller, "mcp", fresh=fresh, backend=backend)
+        caller = self.caller(ctx)
+        try:
+            order = await self._intake.prepare(model, arguments, caller, roots)
+            await self._consent(ctx, params, order, backend)
+            submitted = await self._intake.submit(
+                order, caller, "mcp", fresh=fresh, backend=backend
+            )
+        except InvalidArguments as error:
+            return answer.with_schema(error, tool_schema(model))
         if negotiated(ctx):
             return created(JobTasks.view(submitted.job))
         job = await self.wait(ctx, submitted.job, self._settings.wait, owner=True)
-        return await self.answer(job, joined=submitted.joined)
+        told = await self.answer(job, joined=submitted.joined)
+        return answer.noted(told, renamed(model, arguments).notes)
+
+    def caller(self, ctx: Context) -> Caller:
+        """Return who asks, for calls that belong to a project: to this server's."""
+        return replace(caller_of(ctx), project=self._settings.project)
 
     async def wait(self, ctx: Context, job: Job, seconds: float, *, owner: bool = False) -> Job:
         """Wait for a job, telling progress. When the client of an `owner` hangs up, it is stopped.
@@ -101,7 +118,10 @@ class Runs:
             preview = await self._preview(job.assets[first_asset:])
         if job.state.terminal:
             await self._mark_answered(job)
-        return answer.of_job(job, preview, joined=joined, first_asset=first_asset)
+        told = answer.of_job(job, preview, joined=joined, first_asset=first_asset)
+        if job.state is JobState.QUEUED and (why := await self._queue.held_up(job)):
+            return answer.noted(told, [f"It waits: {why}."])
+        return told
 
     async def _preview(self, assets: Sequence[Asset]) -> bytes | None:
         try:
@@ -116,14 +136,17 @@ class Runs:
         except StorageFailed as error:  # the job is done all the same: its answer must go out
             logger.warning("Job %s is answered, which could not be noted: %s", job.id, error)
 
-    async def _consent(self, ctx: Context, params: t.CallToolRequestParams, order: Order) -> None:
+    async def _consent(
+        self, ctx: Context, params: t.CallToolRequestParams, order: Order, backend: str
+    ) -> None:
+        """Ask where the route that the job would take may cost more than the limit, or unknown."""
         limit = self._settings.confirm_above
         if limit is None:
             return
-        quotes = [quote for quote in await self._intake.quotes(order) if quote.ready]
-        high = quotes[0].high if quotes else 0.0
-        if high is None or high > limit:
-            price = "an unknown amount" if high is None else f"up to ${high:.2f}"
+        caller = self.caller(ctx)
+        quote = best(await self._intake.quotes(order, caller, backend=backend, timed=False))
+        if quote is not None and (quote.high is None or quote.high > limit):
+            price = "an unknown amount" if quote.high is None else f"up to ${quote.high:.2f}"
             await consent(ctx, params, f"Running {order.model.title} may cost {price}.")
 
     async def _wait(self, ctx: Context, job: Job, seconds: float) -> Job:

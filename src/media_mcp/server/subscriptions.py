@@ -70,7 +70,7 @@ class Subscriptions:
         return t.EmptyResult()
 
     def _heard(self, event: ServerEvent) -> None:
-        if self._send is None:
+        if self._send is None or not self._listeners(event):
             return
         with suppress(anyio.WouldBlock):  # a client that missed a change finds it when it reads
             self._send.send_nowait(event)

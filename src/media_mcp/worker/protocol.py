@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-VERSION = 1
+VERSION = 2
+# The names that a card's `pipeline` may hold, and the kinds of media that each makes.
+PIPELINES: Mapping[str, frozenset[str]] = {"diffusers": frozenset({"image"})}
 MAX_LINE = 2**20
 
 
@@ -22,8 +24,10 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Do this job. `inputs` maps each `media://` URI among `arguments` to a path; files that are
-    made go into `folder`; `roles` are the model's outputs, in order."""
+    """Do this job. `call` is what the pipeline is called with; of `arguments`, the model's own, a
+    worker reads what it does itself: how many, how large. `inputs` maps each `media://` URI in
+    `call` to a path; files that are made go into `folder`; `roles` are the model's outputs, in
+    order."""
 
     job_id: str
     attempt: int
@@ -31,6 +35,7 @@ class Run:
     pipeline: str
     spec: Mapping[str, Any]
     arguments: Mapping[str, Any]
+    call: Mapping[str, Any]
     seed: int
     folder: str
     roles: tuple[str, ...]

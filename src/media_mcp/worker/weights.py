@@ -15,7 +15,7 @@ from media_mcp.errors import BadCard, NotConfigured
 
 EMBEDDED = "embedded:"
 HERE = Path(__file__).parent
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
 _LARGEST_HEADER = 100 * 2**20
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
@@ -32,7 +32,7 @@ def local_folder(weights: str) -> Path | None:
     path = Path(os.path.expanduser(weights))  # noqa: PTH111 (pathlib's raises for unknown users)
     if path.is_absolute():
         return _whole(path, "Put the model there or change `weights` in the card.")
-    if _HUB_ID.match(weights):
+    if HUB_ID.match(weights):
         return None
     raise BadCard(
         f"weights: {weights!r} is no embedded:NAME, no absolute path and no ORG/NAME on the hub.",

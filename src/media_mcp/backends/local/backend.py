@@ -12,6 +12,7 @@ from time import perf_counter
 import anyio
 
 from media_mcp.backends.base import Readiness, Report, Run
+from media_mcp.backends.local import weights
 from media_mcp.backends.local.installed import Installation
 from media_mcp.backends.local.process import WorkerProcess
 from media_mcp.backends.local.wire import to_error, to_result, to_wire
@@ -24,6 +25,7 @@ from media_mcp.worker.protocol import ProtocolError
 
 NAME = "local"
 CANCEL_SECONDS = 20.0
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
 STARTING = "Starting a worker: importing torch takes some seconds."
 
 
@@ -34,6 +36,7 @@ def create(settings: Settings) -> Local:
         device=settings.device,
         hang_seconds=settings.worker_hang_seconds,
         idle_seconds=settings.worker_idle_seconds,
+        offline=settings.offline or any(own.offline for own in settings.projects.values()),
     )
 
 
@@ -52,16 +55,22 @@ class Timing:
     def mean(self) -> float | None:
         return self.seconds / self.runs if self.runs else None
 
+    @property
+    def words(self) -> str:
+        return f"mean of {self.runs} here, once loaded" if self.runs else ""
+
 
 class Local:
     """Runs pipelines in a worker process on this machine's device.
 
     A worker silent for `hang_seconds` is ended; one idle for `idle_seconds` is let go (0: never);
-    one that does not stop within `cancel_seconds` of a cancellation is ended.
+    one that does not stop within `cancel_seconds` of a cancellation is ended. `offline`: not even a
+    newer revision of weights is looked for.
     """
 
     name = NAME
     concurrency = 1
+    remote = False
 
     def __init__(
         self,
@@ -71,12 +80,14 @@ class Local:
         hang_seconds: float = 60.0,
         idle_seconds: float = 900.0,
         cancel_seconds: float = CANCEL_SECONDS,
+        offline: bool = False,
     ) -> None:
         self._installation = Installation(worker_python)
         self._device = device
         self._hang_seconds = hang_seconds
         self._idle_seconds = idle_seconds
         self._cancel_seconds = cancel_seconds
+        self._more = OFFLINE if offline else {}
         self._turn = anyio.Lock()
         self._worker: WorkerProcess | None = None
         self._letting_go: asyncio.Task[None] | None = None
@@ -91,7 +102,11 @@ class Local:
         return await self._installation.readiness(dict(os.environ))
 
     def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote:
+        """Quote a run on this machine, ready if its weights are here; none are fetched for it."""
         told = self._installation.told()
+        if told.ready:
+            environment = self._installation.environment(dict(os.environ))
+            told = weights.readiness(route.spec, environment, model.outputs[0].kind)
         timing = self._timings.get(model.id, Timing())
         return Quote(
             self.name,
@@ -100,7 +115,8 @@ class Local:
             seconds=timing.mean,
             ready=told.ready,
             reason=f"{told.reason} {told.fix}".strip(),
-            basis=f"This machine, free; the mean of {timing.runs} runs once loaded.",
+            basis="this machine, free",
+            timing=timing.words,
         )
 
     def warm(self) -> frozenset[str]:
@@ -138,7 +154,7 @@ class Local:
             raise NotConfigured(told.reason, told.fix)
         self._worker = await WorkerProcess.start(
             self._installation.python,
-            self._installation.environment(dict(os.environ)),
+            self._installation.environment(dict(os.environ)) | self._more,
             self._device,
             self._hang_seconds,
         )

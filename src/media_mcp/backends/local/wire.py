@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from media_mcp.backends.base import Run
+from media_mcp.catalog.requests import request_for
 from media_mcp.errors import BackendFailed, BadOutput, InvalidArguments, MediaError, Problem
-from media_mcp.job import Output, Result
+from media_mcp.job import JSON, Output, Result
 from media_mcp.worker import protocol
+
+_WORKERS = ("seed", "num_images")  # read by the worker itself, as is what `enlarge` names
 
 
 def to_wire(run: Run) -> protocol.Run:
-    """Say `run` in the worker's words."""
+    """Say `run` in the worker's words. Raises `BadCard` for a spec that cannot be done."""
     spec = run.route.spec
+    call = _call(run)
+    arguments = dict(run.arguments) | spec.get("fixed", {})
     return protocol.Run(
         job_id=run.job_id,
         attempt=run.attempt,
         model=run.model.id,
         pipeline=str(spec.get("pipeline", "")),
         spec=dict(spec),
-        arguments=dict(run.arguments),
-        seed=run.seed,
+        arguments=arguments,
+        call=call,
+        seed=_seed(run, arguments),
         folder=str(run.folder.resolve()),
         roles=tuple(output.role for output in run.model.outputs),
         inputs={uri: str(asset.path) for uri, asset in run.inputs.items()},
     )
+
+
+def _call(run: Run) -> dict[str, JSON]:
+    """Return what the pipeline is called with, in its own words."""
+    spec = run.route.spec
+    hidden = dict.fromkeys([*_WORKERS, *filter(None, [spec.get("enlarge")])])
+    names = spec.get("map", {})
+    if isinstance(names, dict):  # else `request_for` says what is wrong
+        spec = {**spec, "map": names | hidden}
+    return request_for(run.model, replace(run.route, spec=spec), run.arguments)
+
+
+def _seed(run: Run, arguments: Mapping[str, JSON]) -> int:
+    """Return the seed: the one that a card has fixed, or else the run's."""
+    fixed = arguments.get("seed") if "seed" in run.route.spec.get("fixed", {}) else None
+    return run.seed if fixed is None else int(fixed)
 
 
 def to_result(done: protocol.Done, folder: Path) -> Result:

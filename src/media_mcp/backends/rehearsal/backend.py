@@ -64,6 +64,7 @@ class Rehearsal:
 
     name = NAME
     concurrency = 8
+    remote = False
 
     def __init__(self, seconds: float = 0.0, failure: str = "") -> None:
         self._seconds = seconds

@@ -15,17 +15,33 @@ from anyio import CapacityLimiter, to_thread
 from media_mcp.backends.base import Report
 from media_mcp.errors import StorageFailed
 from media_mcp.job import Asset, Caller, Event, Job, JobState
-from media_mcp.queue.sqlite import reads, writes
+from media_mcp.queue.sqlite import lifetimes, reads, webhooks, writes
 from media_mcp.queue.sqlite.connection import connect, storage_failed
 from media_mcp.queue.sqlite.migrations import MIGRATIONS
-from media_mcp.queue.store import Added, Cancelling, Change, Claim, Ending, Instance, Join
+from media_mcp.queue.sqlite.pen import Pen
+from media_mcp.queue.sqlite.writer import Writer
+from media_mcp.queue.store import (
+    Added,
+    Cancelling,
+    Change,
+    Claim,
+    Delivery,
+    Detour,
+    Ending,
+    Instance,
+    Join,
+    Told,
+    Upload,
+)
 
 T = TypeVar("T")
 Clock = Callable[[], float]
 
 
 class SqliteStore:
-    """Implements `Store` with one connection that one thread at a time works on."""
+    """Implements `Store` with a connection that writes and one that reads, each a thread's at a
+    time: readers never wait for the disk.
+    """
 
     def __init__(
         self,
@@ -41,14 +57,15 @@ class SqliteStore:
         self._clock = clock
         self._busy_seconds = busy_seconds
         self._migrations = migrations
-        self._limiter = CapacityLimiter(1)
-        self._lock = threading.Lock()
-        self._pen: writes.Pen | None = None
+        self._writing, self._reading = _Lane(path), _Lane(path)
+        self._writer = Writer(self._writing.run)
+        self._pen: Pen | None = None
+        self._reader: sqlite3.Connection | None = None
         self._seen = 0
         self._version = -1
 
     async def open(self) -> None:
-        await self._in_thread(self._open)
+        await self._writing.run(self._open)
 
     def _open(self) -> None:
         try:
@@ -59,35 +76,30 @@ class SqliteStore:
                 "Point data_dir at a folder that this user may write.",
             ) from None
         db = connect(self.path, self._busy_seconds, self._migrations)
-        pen = writes.Pen(db, self.instance, self._clock)
+        pen = Pen(db, self.instance, self._clock)
         try:
             writes.beat(pen)
         except BaseException:
             db.close()
             raise
         self._seen, _ = reads.changed_by_others(db, self.instance.id, 2**62)
+        self._reader = connect(self.path, self._busy_seconds, self._migrations)
         self._pen = pen
 
     async def aclose(self) -> None:
-        if self._pen is not None:
-            await self._in_thread(self._pen.db.close)
+        if self._pen is not None and self._reader is not None:
+            await self._reading.run(self._reader.close)
+            await self._writing.run(self._pen.db.close)
 
     async def _write(self, work: Callable[..., T], *args: Any) -> T:
-        return await self._in_thread(partial(work, self._pen, *args))
+        assert self._pen is not None, "the store is not open"  # noqa: S101
+        try:
+            return await self._writer.write(self._pen.db, partial(work, self._pen, *args))
+        except sqlite3.Error as error:
+            raise storage_failed(error, self.path) or error from error
 
     async def _read(self, work: Callable[..., T], *args: Any) -> T:
-        return await self._in_thread(partial(work, self._pen.db if self._pen else None, *args))
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await to_thread.run_sync(self._guarded, work, limiter=self._limiter)
-
-    def _guarded(self, work: Callable[[], T]) -> T:
-        # The lock holds where the limiter does not: a raw asyncio cancel leaves the thread at work.
-        with self._lock:
-            try:
-                return work()
-            except sqlite3.Error as error:
-                raise storage_failed(error, self.path) or error from error
+        return await self._reading.run(partial(work, self._reader, *args))
 
     async def add(
         self, job: Job, inputs: Sequence[Asset], join: Join | None, *, take: bool = False
@@ -117,8 +129,13 @@ class SqliteStore:
     async def position(self, job_id: str) -> int | None:
         return await self._read(reads.position, job_id)
 
-    async def claim(self, backend: str, warm: frozenset[str], overdue: float) -> Claim | None:
-        return await self._write(writes.claim, backend, warm, overdue)
+    async def queued_count(self, model: str) -> int:
+        return await self._read(reads.queued_count, model)
+
+    async def claim(
+        self, backend: str, warm: frozenset[str], overdue: float, most: int = 1
+    ) -> list[Claim]:
+        return await self._write(writes.claim, backend, warm, overdue, most)
 
     async def report(self, claim: Claim, reports: Sequence[Report]) -> Job:
         return await self._write(writes.report, claim, reports)
@@ -129,22 +146,61 @@ class SqliteStore:
     async def retry(self, claim: Claim, why: str, reports: Sequence[Report]) -> Job:
         return await self._write(writes.retry, claim, why, reports)
 
+    async def reroute(self, claim: Claim, detour: Detour, reports: Sequence[Report]) -> Job:
+        return await self._write(writes.reroute, claim, detour, reports)
+
     async def cancel(self, job_id: str, owner: str, reason: str) -> Cancelling | None:
         return await self._write(writes.cancel, job_id, owner, reason)
 
     async def answered(self, job_id: str) -> None:
         await self._write(writes.answered, job_id)
 
+    async def time_out(self) -> list[Job]:
+        return await self._write(writes.time_out)
+
     async def owns(self, owner: str, uri: str) -> bool:
-        return await self._read(reads.owns, owner, uri)
+        return await self._read(lifetimes.needed, uri, owner, self._clock())
+
+    async def served(self, uri: str) -> bool:
+        return await self._read(lifetimes.served, uri, self._clock())
+
+    async def needed(self, uri: str) -> bool:
+        return await self._read(lifetimes.needed, uri, None, self._clock())
+
+    async def keep_upload(self, upload: Upload) -> str:
+        return await self._write(lifetimes.keep_upload, upload)
+
+    async def upload(self, name: str) -> str | None:
+        return await self._read(lifetimes.upload, name, self._clock())
+
+    async def expiring(self) -> list[str]:
+        return await self._read(lifetimes.expiring, self._clock())
+
+    async def checked(self, uri: str, again: float | None = None) -> None:
+        await self._write(lifetimes.checked, uri, again)
+
+    async def next_due(self) -> float | None:
+        return await self._read(reads.next_due)
+
+    async def take_webhooks(self, most: int, hold: float) -> list[Delivery]:
+        return await self._write(webhooks.take, most, hold)
+
+    async def told(self, delivery: Delivery, how: Told) -> None:
+        await self._write(webhooks.told, delivery, how)
+
+    async def next_webhook(self) -> float | None:
+        return await self._read(webhooks.next_at)
 
     async def assets(
         self, owner: str, *, limit: int = 50, before: str | None = None
     ) -> list[Asset]:
-        return await self._read(reads.assets, owner, limit, before)
+        return await self._read(reads.assets, owner, limit, before, self._clock())
 
     async def spend(self, owner: str) -> dict[str, Any]:
         return await self._read(reads.spend, owner)
+
+    async def durations(self, model: str, backend: str, limit: int = 20) -> list[float]:
+        return await self._read(reads.durations, model, backend, limit)
 
     async def beat(self) -> None:
         await self._write(writes.beat)
@@ -156,10 +212,12 @@ class SqliteStore:
         return await self._write(writes.recover, dead, attempts)
 
     async def changes(self) -> list[Change]:
-        return await self._read(self._changes)
+        return await self._writing.run(self._changes)
 
-    def _changes(self, db: sqlite3.Connection) -> list[Change]:
+    def _changes(self) -> list[Change]:
         """`data_version` moves only when another connection commits: a look costs microseconds."""
+        assert self._pen is not None, "the store is not open"  # noqa: S101
+        db = self._pen.db
         version = db.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return []
@@ -170,3 +228,23 @@ class SqliteStore:
     def _change(self, db: sqlite3.Connection, row: sqlite3.Row, state: bool) -> Change:
         ours = row["claimed_by"] == self.instance.id
         return Change(reads.read_job(db, row), state, row["cancel_requested"] if ours else None)
+
+
+class _Lane:
+    """Where one thread at a time works on a connection. Raises `StorageFailed` in our words."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._limiter = CapacityLimiter(1)
+        self._lock = threading.Lock()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return await to_thread.run_sync(self._guarded, work, limiter=self._limiter)
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        # The lock holds where the limiter does not: a raw asyncio cancel leaves the thread at work.
+        with self._lock:
+            try:
+                return work()
+            except sqlite3.Error as error:
+                raise storage_failed(error, self._path) or error from error

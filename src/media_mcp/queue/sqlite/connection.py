@@ -62,16 +62,25 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
+_WHOLE = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+_PART = ("SAVEPOINT part", "RELEASE part", "ROLLBACK TO part; RELEASE part")
+
+
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Write all of it or none. The write lock is taken first, so that reads within hold."""
-    db.execute("BEGIN IMMEDIATE")
+    """Write all of it or none. The write lock is taken first, so that reads within hold.
+
+    Within another transaction it is a part of that one, which can fail alone.
+    """
+    begin, commit, rollback = _PART if db.in_transaction else _WHOLE
+    db.execute(begin)
     try:
         yield
-        db.execute("COMMIT")
+        db.execute(commit)
     except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+        if db.in_transaction:  # some errors have rolled everything back already
+            for statement in rollback.split(";"):
+                db.execute(statement)
         raise
 
 

@@ -78,4 +78,49 @@ CREATE TABLE instances (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST,)
+DURATIONS = """
+CREATE INDEX jobs_succeeded ON jobs(model, backend, n) WHERE state = 'succeeded';
+"""
+
+LATER = """
+ALTER TABLE jobs ADD COLUMN start_by REAL;
+ALTER TABLE jobs ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN lifetime REAL;
+ALTER TABLE jobs ADD COLUMN webhook TEXT;
+CREATE INDEX jobs_start_by ON jobs(start_by) WHERE state = 'queued' AND start_by IS NOT NULL;
+
+CREATE TABLE webhooks (
+    job      INTEGER PRIMARY KEY REFERENCES jobs(n),
+    state    TEXT NOT NULL CHECK (state IN ('due', 'delivered', 'failed')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_at  REAL NOT NULL,
+    answer   TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX webhooks_due ON webhooks(next_at) WHERE state = 'due';
+
+CREATE TABLE lifetimes (
+    n          INTEGER PRIMARY KEY AUTOINCREMENT,
+    uri        TEXT NOT NULL,
+    owner      TEXT NOT NULL,
+    job        INTEGER REFERENCES jobs(n),
+    name       TEXT UNIQUE,
+    expires_at REAL,
+    check_at   REAL
+);
+CREATE INDEX lifetimes_by_uri ON lifetimes(uri);
+CREATE INDEX lifetimes_to_check ON lifetimes(check_at) WHERE check_at IS NOT NULL;
+"""
+
+# Until now only the words of `why_route` told who had named the backend.
+ROUTING = """
+ALTER TABLE jobs ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN tried TEXT NOT NULL DEFAULT '[]';
+UPDATE jobs SET pinned = 1
+    WHERE state IN ('queued', 'running') AND why_route = backend || ': asked for'
+"""
+
+ONCE = """
+ALTER TABLE jobs ADD COLUMN once INTEGER NOT NULL DEFAULT 0
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE)

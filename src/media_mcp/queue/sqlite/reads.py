@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from media_mcp.job import Asset, Caller, Event, Job, JobState
+from media_mcp.queue.sqlite.lifetimes import EXPIRED
 from media_mcp.queue.sqlite.rows import load_asset, load_event, load_job
 from media_mcp.queue.store import KEY_SECONDS, Join
 
@@ -95,6 +96,31 @@ def position(db: sqlite3.Connection, job_id: str) -> int | None:
     return int(row[0]) if row else None
 
 
+def queued_count(db: sqlite3.Connection, model: str) -> int:
+    found = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued' AND model = ?", (model,))
+    return int(found.fetchone()[0])
+
+
+OVERDUE = """
+SELECT * FROM jobs WHERE state = 'queued' AND start_by IS NOT NULL
+    AND (started_at IS NULL OR spent > 0 OR tried <> '[]')
+"""
+
+
+def overdue(db: sqlite3.Connection, now: float) -> list[sqlite3.Row]:
+    """Return queued jobs that were to start by now: retries count, jobs handed back do not."""
+    return db.execute(OVERDUE + "AND start_by <= ? ORDER BY start_by", (now,)).fetchall()
+
+
+def next_due(db: sqlite3.Connection) -> float | None:
+    first = db.execute(OVERDUE + "ORDER BY start_by LIMIT 1").fetchone()
+    (check,) = db.execute(
+        "SELECT min(check_at) FROM lifetimes WHERE check_at IS NOT NULL"
+    ).fetchone()
+    due = [at for at in (first and first["start_by"], check) if at is not None]
+    return min(due, default=None)
+
+
 def has_queued(db: sqlite3.Connection, backend: str) -> bool:
     found = db.execute(
         "SELECT 1 FROM jobs WHERE state = 'queued' AND backend = ? LIMIT 1", (backend,)
@@ -102,23 +128,17 @@ def has_queued(db: sqlite3.Connection, backend: str) -> bool:
     return found.fetchone() is not None
 
 
-def owns(db: sqlite3.Connection, owner: str, uri: str) -> bool:
-    found = db.execute(
-        "SELECT 1 FROM job_assets JOIN jobs ON jobs.n = job_assets.job "
-        "WHERE uri = ? AND owner = ? LIMIT 1",
-        (uri, owner),
-    )
-    return found.fetchone() is not None
-
-
-def assets(db: sqlite3.Connection, owner: str, limit: int, before: str | None) -> list[Asset]:
+def assets(
+    db: sqlite3.Connection, owner: str, limit: int, before: str | None, now: float
+) -> list[Asset]:
     rows = db.execute(
-        "WITH made AS (SELECT max(job_assets.n) AS newest, uri FROM job_assets "
-        "JOIN jobs ON jobs.n = job_assets.job WHERE owner = :owner AND side = 'out' GROUP BY uri) "
+        "WITH made AS (SELECT max(job_assets.n) AS newest, uri FROM job_assets "  # noqa: S608
+        "JOIN jobs ON jobs.n = job_assets.job WHERE owner = :owner AND side = 'out' "
+        f"AND NOT {EXPIRED} GROUP BY uri) "
         "SELECT asset FROM made JOIN job_assets ON job_assets.n = made.newest "
         "WHERE :before IS NULL OR newest < (SELECT newest FROM made WHERE uri = :before) "
         "ORDER BY newest DESC LIMIT :limit",
-        {"owner": owner, "before": before, "limit": limit},
+        {"owner": owner, "before": before, "limit": limit, "now": now},
     )
     return [load_asset(asset) for (asset,) in rows]
 
@@ -146,6 +166,16 @@ def _spend_by(db: sqlite3.Connection, owner: str, what: str) -> dict[str, dict[s
         (owner,),
     )
     return {name: {"cost": cost, "seconds": s, "jobs": n} for name, cost, s, n in rows}
+
+
+def durations(db: sqlite3.Connection, model: str, backend: str, limit: int) -> list[float]:
+    rows = db.execute(
+        "SELECT ended_at - started_at FROM jobs "
+        "WHERE state = 'succeeded' AND model = ? AND backend = ? AND tried = '[]' "
+        "ORDER BY n DESC LIMIT ?",
+        (model, backend, limit),
+    )
+    return [seconds for (seconds,) in rows]
 
 
 def changed_by_others(

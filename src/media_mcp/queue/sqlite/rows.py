@@ -18,7 +18,9 @@ from media_mcp.job import (
     JobState,
     MediaKind,
     Price,
+    PriceCase,
     Route,
+    Webhook,
 )
 
 MAX_TEXT = 2000
@@ -63,14 +65,26 @@ def load_asset(dumped: str) -> Asset:
 
 
 def dump_route(route: Route) -> str:
-    price = route.price
-    parts = [price.amount, price.unit, price.certainty, price.as_of] if price else None
-    return dumps([route.backend, route.spec, parts])
+    return dumps([route.backend, route.spec, _price_parts(route.price), route.licence])
 
 
 def load_route(dumped: str) -> Route:
-    backend, spec, price = json.loads(dumped)
-    return Route(backend, spec, Price(*price) if price else None)
+    """Read a route; what rows of earlier versions do not hold has its default."""
+    backend, spec, price, *licence = json.loads(dumped)
+    return Route(backend, spec, _load_price(*price) if price else None, *licence)
+
+
+def _price_parts(price: Price | None) -> JSON:
+    if price is None:
+        return None
+    cases = [[case.when, case.amount, case.first] for case in price.cases]
+    known = [price.amount, price.unit, price.certainty, price.as_of]
+    return [*known, price.first, cases, price.note]
+
+
+def _load_price(*parts: JSON) -> Price:
+    known, cases, note = parts[:5], parts[5:6], parts[6:7]
+    return Price(*known, *(tuple(PriceCase(*case) for case in given) for given in cases), *note)
 
 
 def dump_failure(failure: Failure | None) -> str | None:
@@ -110,11 +124,18 @@ def load_job(row: Row, assets: Iterable[Asset] = ()) -> Job:
         quoted=row["quoted"],
         failure=load_failure(row["failure"]),
         parents=tuple(json.loads(row["parents"])),
+        start_by=row["start_by"],
+        private=bool(row["private"]),
+        lifetime=row["lifetime"],
+        webhook=Webhook(*json.loads(row["webhook"])) if row["webhook"] else None,
+        pinned=bool(row["pinned"]),
+        tried=tuple(json.loads(row["tried"])),
+        once=bool(row["once"]),
     )
 
 
 def dump_job(job: Job) -> dict[str, Any]:
-    """Return the columns of a job that has just been submitted."""
+    """Return the columns of a job that has just been submitted, or refused as it was."""
     return {
         "id": job.id,
         "owner": job.caller.owner,
@@ -132,6 +153,16 @@ def dump_job(job: Job) -> dict[str, Any]:
         "priority": job.priority,
         "created_at": job.created_at,
         "parents": dumps(job.parents),
+        "start_by": job.start_by,
+        "private": job.private,
+        "lifetime": job.lifetime,
+        "webhook": dumps([job.webhook.url, job.webhook.base]) if job.webhook else None,
+        "pinned": job.pinned,
+        "tried": dumps(job.tried),
+        "once": job.once,
+        "ended_at": job.ended_at,
+        "facts": dumps(job.facts),
+        "failure": dump_failure(job.failure),
     }
 
 

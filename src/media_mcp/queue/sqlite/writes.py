@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from media_mcp.backends.base import Report
 from media_mcp.job import Asset, Caller, Job, JobState
-from media_mcp.queue.sqlite import reads
+from media_mcp.queue.sqlite import lifetimes, reads
 from media_mcp.queue.sqlite.connection import transaction
-from media_mcp.queue.sqlite.rows import dump_asset, dump_failure, dump_job, dumps, load_job, text
+from media_mcp.queue.sqlite.endings import cancelled, failed, row_of, settled
+from media_mcp.queue.sqlite.pen import Pen, tell, tell_state
+from media_mcp.queue.sqlite.rows import (
+    dump_asset,
+    dump_failure,
+    dump_job,
+    dump_route,
+    dumps,
+    load_job,
+    text,
+)
 from media_mcp.queue.store import (
     Added,
     Cancelling,
     Claim,
+    Detour,
     Ending,
     Instance,
     Join,
     Stale,
     key_reused,
     lost,
+    timed_out,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """Who writes, where, and what time it is for them (Unix seconds)."""
-
-    db: sqlite3.Connection
-    instance: Instance
-    clock: Callable[[], float]
 
 
 def add(pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None, take: bool) -> Added:
@@ -44,9 +46,17 @@ def add(pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None, take: bo
         next_anyway = take and not reads.has_queued(pen.db, job.route.backend)
         number = _insert(pen.db, columns)
         _keep_assets(pen.db, number, 0, "in", inputs)
-        _tell_state(pen, number, f"queued for {job.route.backend}")
-        claim = _claim(pen, job.route.backend, frozenset(), 0.0) if next_anyway else None
-    return Added(job, claim=claim)
+        if job.state.terminal:
+            return Added(_refused(pen, number, job))
+        tell_state(pen, number, f"queued for {job.route.backend}")
+        claims = _claim(pen, job.route.backend, frozenset(), 0.0, 1) if next_anyway else []
+    return Added(job, claim=claims[0] if claims else None)
+
+
+def _refused(pen: Pen, number: int, job: Job) -> Job:
+    """Write the end of a job that was refused as it came."""
+    tell_state(pen, number, f"{job.state}: {job.failure.message if job.failure else job.message}")
+    return settled(pen, row_of(pen, number))
 
 
 def find(pen: Pen, caller: Caller, join: Join) -> Job | None:
@@ -78,27 +88,14 @@ def _keep_assets(
         )
 
 
-def _tell(pen: Pen, number: int, report: Report | None, kind: str, message: str) -> None:
-    step, total = (report.step, report.total) if report else (None, None)
-    pen.db.execute(
-        "INSERT INTO events (job, seq, at, kind, step, total, message, written_by) "
-        "SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7 FROM events WHERE job = ?1",
-        (number, pen.clock(), kind, step, total, text(message), pen.instance.id),
-    )
-
-
-def _tell_state(pen: Pen, number: int, message: str) -> None:
-    _tell(pen, number, None, "state", message)
-
-
-def claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float) -> Claim | None:
+def claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float, most: int) -> list[Claim]:
     if not reads.has_queued(pen.db, backend):
-        return None
+        return []
     with transaction(pen.db):
-        return _claim(pen, backend, warm, overdue)
+        return _claim(pen, backend, warm, overdue, most)
 
 
-def _claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float) -> Claim | None:
+def _claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float, most: int) -> list[Claim]:
     rows = pen.db.execute(
         _CLAIM,
         {
@@ -107,13 +104,16 @@ def _claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float) -> Clai
             "backend": backend,
             "warm": dumps(sorted(warm)),
             "overdue": overdue,
+            "most": most,
         },
     ).fetchall()
-    if not rows:
-        return None
-    row = rows[0]
-    _tell_state(pen, row["n"], f"running on {backend}, attempt {row['attempt']}")
-    _beat(pen)
+    if rows:
+        _beat(pen)
+    return [_claimed(pen, backend, row) for row in sorted(rows, key=lambda row: row["n"])]
+
+
+def _claimed(pen: Pen, backend: str, row: sqlite3.Row) -> Claim:
+    tell_state(pen, row["n"], f"running on {backend}, attempt {row['attempt']}")
     inputs = reads.inputs(pen.db, row["n"]) if row["parents"] != "[]" else {}
     return Claim(row["n"], load_job(row), pen.instance.id, row["spent"], inputs)
 
@@ -121,11 +121,13 @@ def _claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float) -> Clai
 _CLAIM = """
 UPDATE jobs SET state = 'running', claimed_by = :me, attempt = attempt + 1,
     started_at = coalesce(started_at, :now), step = NULL, total = NULL, message = ''
-WHERE n = (
+WHERE n IN (
     SELECT n FROM jobs WHERE state = 'queued' AND backend = :backend
+        AND (start_by IS NULL OR start_by > :now
+            OR started_at IS NOT NULL AND spent = 0 AND tried = '[]')
     ORDER BY priority DESC, created_at < :overdue DESC,
         model IN (SELECT value FROM json_each(:warm)) DESC, n
-    LIMIT 1)
+    LIMIT :most)
 RETURNING *
 """
 
@@ -151,7 +153,7 @@ def _write_reports(pen: Pen, held: Claim, reports: Sequence[Report]) -> sqlite3.
         remote=text(remote.message) if remote else None,
     )
     for each in reports:
-        _tell(pen, held.number, each, each.kind, each.message)
+        tell(pen, held.number, each, each.kind, each.message)
     return row
 
 
@@ -187,8 +189,9 @@ def end(pen: Pen, held: Claim, ending: Ending) -> Job:
             message=text(ending.message) or None,
         )
         _keep_assets(pen.db, held.number, held.job.attempt, "out", ending.assets)
-        _tell_state(pen, held.number, _ended(ending))
-    return load_job(row, ending.assets)
+        lifetimes.keep_outputs(pen, row, ending.assets)
+        tell_state(pen, held.number, _ended(ending))
+        return settled(pen, row, ending.assets)
 
 
 def _ended(ending: Ending) -> str:
@@ -204,11 +207,45 @@ def retry(pen: Pen, held: Claim, why: str, reports: Sequence[Report]) -> Job:
         return _let_go(pen, row, why)
 
 
+def reroute(pen: Pen, held: Claim, detour: Detour, reports: Sequence[Report]) -> Job:
+    with transaction(pen.db):
+        if reports:
+            _write_reports(pen, held, reports)
+        row = _held(pen, held, "spent = spent + 1")
+        if row["cancel_requested"] is not None:
+            return cancelled(pen, row["n"], row["cancel_requested"])
+        backend = detour.route.backend
+        tell_state(pen, row["n"], f"queued for {backend}: {detour.why}")
+        rows = pen.db.execute(
+            _REROUTE,
+            {
+                "n": row["n"],
+                "backend": backend,
+                "route": dump_route(detour.route),
+                "why_route": text(detour.why_route),
+                "quoted": detour.quoted,
+                "tried": detour.tried,
+                "message": text(detour.why),
+            },
+        ).fetchall()
+        return load_job(rows[0])
+
+
+_REROUTE = """
+UPDATE jobs SET state = 'queued', claimed_by = NULL, spent = 0, remote_id = NULL,
+    step = NULL, total = NULL, backend = :backend, route = :route, why_route = :why_route,
+    quoted = :quoted, reserved = coalesce(:quoted, 0), message = :message,
+    tried = json_insert(tried, '$[#]', :tried)
+WHERE n = :n
+RETURNING *
+"""
+
+
 def _let_go(pen: Pen, row: sqlite3.Row, why: str) -> Job:
     """Queue a running job again, or cancel it if its caller asked for that meanwhile."""
     if row["cancel_requested"] is not None:
-        return _cancel(pen, row["n"], row["cancel_requested"])
-    _tell_state(pen, row["n"], f"queued again: {why}")
+        return cancelled(pen, row["n"], row["cancel_requested"])
+    tell_state(pen, row["n"], f"queued again: {why}")
     return load_job(
         pen.db.execute(
             "UPDATE jobs SET state = 'queued', claimed_by = NULL, message = ? WHERE n = ? "
@@ -218,15 +255,12 @@ def _let_go(pen: Pen, row: sqlite3.Row, why: str) -> Job:
     )
 
 
-def _cancel(pen: Pen, number: int, reason: str) -> Job:
-    _tell_state(pen, number, f"cancelled: {reason}")
-    return load_job(
-        pen.db.execute(
-            "UPDATE jobs SET state = 'cancelled', claimed_by = NULL, ended_at = ?, reserved = 0, "
-            "message = ? WHERE n = ? RETURNING *",
-            (pen.clock(), reason, number),
-        ).fetchall()[0]
-    )
+def time_out(pen: Pen) -> list[Job]:
+    if not reads.overdue(pen.db, pen.clock()):
+        return []
+    with transaction(pen.db):
+        rows = reads.overdue(pen.db, pen.clock())
+        return [failed(pen, row["n"], JobState.FAILED, timed_out(load_job(row))) for row in rows]
 
 
 def cancel(pen: Pen, job_id: str, owner: str, reason: str) -> Cancelling | None:
@@ -237,7 +271,7 @@ def cancel(pen: Pen, job_id: str, owner: str, reason: str) -> Cancelling | None:
         if row is None:
             return None
         if row["state"] == JobState.QUEUED:
-            return Cancelling(_cancel(pen, row["n"], text(reason)), changed=True)
+            return Cancelling(cancelled(pen, row["n"], text(reason)), changed=True)
         if row["state"] != JobState.RUNNING:
             return Cancelling(reads.read_job(pen.db, row))
         _ask_to_stop(pen, row, text(reason))
@@ -247,19 +281,22 @@ def cancel(pen: Pen, job_id: str, owner: str, reason: str) -> Cancelling | None:
 def _ask_to_stop(pen: Pen, row: sqlite3.Row, reason: str) -> None:
     if row["cancel_requested"] is None:
         pen.db.execute("UPDATE jobs SET cancel_requested = ? WHERE n = ?", (reason, row["n"]))
-        _tell(pen, row["n"], None, "log", f"Asked to stop: {reason}")
+        tell(pen, row["n"], None, "log", f"Asked to stop: {reason}")
 
 
 def answered(pen: Pen, job_id: str) -> None:
     # Not worth waiting for the disk: without it, the same call joins a job that has ended.
-    pen.db.execute("PRAGMA synchronous = NORMAL")
+    alone = not pen.db.in_transaction
+    if alone:
+        pen.db.execute("PRAGMA synchronous = NORMAL")
     try:
         pen.db.execute(
             "UPDATE jobs SET answered_at = ? WHERE id = ? AND answered_at IS NULL",
             (pen.clock(), job_id),
         )
     finally:
-        pen.db.execute("PRAGMA synchronous = FULL")
+        if alone:
+            pen.db.execute("PRAGMA synchronous = FULL")
 
 
 def beat(pen: Pen) -> None:
@@ -317,14 +354,7 @@ def _orphans(pen: Pen, dead: Callable[[Instance], bool]) -> list[sqlite3.Row]:
 def _recover(pen: Pen, row: sqlite3.Row, attempts: int) -> Job:
     spent = row["spent"] + 1
     pen.db.execute("UPDATE jobs SET spent = ? WHERE n = ?", (spent, row["n"]))
-    if spent < attempts or row["cancel_requested"] is not None:
+    again = spent < attempts and not row["once"]
+    if again or row["cancel_requested"] is not None:
         return _let_go(pen, row, f"the server that ran it died (attempt {spent} of {attempts})")
-    failure = lost(load_job(row), spent, attempts)
-    _tell_state(pen, row["n"], f"lost: {failure.message}")
-    return load_job(
-        pen.db.execute(
-            "UPDATE jobs SET state = 'lost', claimed_by = NULL, ended_at = ?, reserved = 0, "
-            "failure = ? WHERE n = ? RETURNING *",
-            (pen.clock(), dump_failure(failure), row["n"]),
-        ).fetchall()[0]
-    )
+    return failed(pen, row["n"], JobState.LOST, lost(load_job(row), spent, attempts))

@@ -10,6 +10,7 @@ import jsonschema_rs
 import mcp_types as t
 from mcp.server.context import HandlerResult
 
+from media_mcp.server.tooldefs import wire
 from media_mcp.server.toolset import Context
 
 Run = Callable[[Context, t.CallToolRequestParams], Awaitable[HandlerResult]]
@@ -47,12 +48,12 @@ class FixtureTools:
         if self._fixtures.pop(one.tool.name, None) is None:
             self.add([one])
 
-    def tools(self) -> Sequence[t.Tool]:
-        return [one.tool for one in self._fixtures.values()]
+    def names(self) -> Sequence[str]:
+        return list(self._fixtures)
 
-    def tool(self, name: str) -> t.Tool | None:
+    def definition(self, name: str) -> dict[str, Any] | None:
         one = self._fixtures.get(name)
-        return one.tool if one else None
+        return wire(one.tool) if one else None
 
     async def call(self, ctx: Context, params: t.CallToolRequestParams) -> HandlerResult:
         one = self._fixtures[params.name]

@@ -1,9 +1,9 @@
 """Runs any diffusers text-to-image pipeline: the embedded sketch and FLUX go the same way.
 
-A card's spec says `weights` (`embedded:NAME`, an absolute folder or a hub id) and may say `dtype`,
-`revision`, `variant`, `local_files_only`, `threads`, `map` (our argument to theirs), `call`
-(arguments that are fixed) and `enlarge` (which argument holds the side, in pixels, to enlarge
-pictures to).
+A card's spec says `weights` (`embedded:NAME`, an absolute folder or a hub id) and may say `class`
+(of diffusers; else the one that the weights name), `dtype`, `revision`, `variant`,
+`local_files_only`, `threads`, `loras` and `enlarge` (which argument holds the side, in pixels, to
+enlarge pictures to). What the pipeline is called with comes ready from the server.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from media_mcp.errors import BadCard, BadOutput
+from media_mcp.errors import BadCard, BadOutput, did_you_mean
 from media_mcp.worker.device import peak_bytes
+from media_mcp.worker.pipelines import loras
 from media_mcp.worker.pipelines.faults import readable_faults
 from media_mcp.worker.pipelines.steps import counted, view
 from media_mcp.worker.protocol import Made
@@ -37,21 +38,44 @@ def run(work: Work) -> Product:
     with readable_faults(weights, work.device, work.residency):
         dtype = dtype_name(work.run.spec, work.device.kind)
         name = resident_name(work.run.spec, dtype)
-        with work.residency.hold(
-            name, lambda: _plan_load(work, weights, dtype), model=work.run.model
-        ) as resident:
+        with (
+            work.residency.hold(
+                name, lambda: _plan_load(work, weights, dtype), model=work.run.model
+            ) as resident,
+            loras.applied(work, resident.value),
+        ):
             return _draw_all(work, resident, dtype)
 
 
 def _plan_load(work: Work, weights: str, dtype: str) -> Plan:
+    find_class(work.run.spec)
     folder = find_weights(work, weights)
     return Plan(estimate(folder, DTYPES[dtype]), lambda: load(work, folder, dtype))
 
 
 def resident_name(spec: Mapping[str, Any], dtype: str) -> str:
     """Return what tells these weights from others: `black-forest-labs/FLUX.1-schnell bfloat16`."""
-    parts = (spec.get("weights"), spec.get("revision"), spec.get("variant"), dtype)
+    keys = ("weights", "class", "revision", "variant")
+    parts = (*(spec.get(key) for key in keys), dtype)
     return " ".join(str(part) for part in parts if part)
+
+
+def find_class(spec: Mapping[str, Any]) -> Any:
+    """Return the class that loads the weights; `DiffusionPipeline` takes the one they name.
+
+    Raises `BadCard` for a `class` that is no pipeline of the diffusers installed here.
+    """
+    import diffusers
+
+    name = str(spec.get("class") or "DiffusionPipeline")
+    kind = getattr(diffusers, name, None) if name.isidentifier() else None
+    if isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline):
+        return kind
+    hint = did_you_mean(name, [known for known in dir(diffusers) if known.endswith("Pipeline")])
+    raise BadCard(
+        f"class: {name[:80]!r} is no pipeline of diffusers {diffusers.__version__}.",
+        hint or "Mend the model's card, or install a newer diffusers.",
+    )
 
 
 def dtype_name(spec: Mapping[str, Any], device: str) -> str:
@@ -85,11 +109,10 @@ def find_weights(work: Work, weights: str) -> Path:
 def load(work: Work, folder: Path, dtype: str) -> Any:
     """Load the pipeline in `folder` onto the device: safetensors only, no code but diffusers'."""
     import torch
-    from diffusers import DiffusionPipeline
 
     quieten()
     work.log(f"Loading {work.run.spec['weights']} on {work.device.name}.")
-    pipe = DiffusionPipeline.from_pretrained(
+    pipe = find_class(work.run.spec).from_pretrained(
         str(folder),
         dtype=getattr(torch, dtype),
         variant=work.run.spec.get("variant"),
@@ -139,26 +162,17 @@ class Call:
     ignored: tuple[str, ...]
 
 
-def plan_call(pipe: Any, spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> Call:
-    """Map our arguments to those of the pipeline; what the card fixes wins."""
+def plan_call(pipe: Any, call: Mapping[str, Any]) -> Call:
+    """Part what the pipeline takes from what it does not."""
     accepted = set(inspect.signature(pipe.__call__).parameters) - OURS
-    names, fixed = spec.get("map", {}), dict(spec.get("call", {}))
-    kwargs, ignored = {}, []
-    for name, value in arguments.items():
-        target = names.get(name, name)
-        if value is None or name in ("seed", COUNT, spec.get("enlarge")):
-            continue
-        if target in accepted and target not in fixed:
-            kwargs[target] = value
-        else:
-            ignored.append(name)
-    return Call(kwargs | fixed, tuple(sorted(ignored)))
+    kwargs = {name: value for name, value in call.items() if name in accepted}
+    return Call(kwargs, tuple(sorted(call.keys() - kwargs.keys())))
 
 
 def _draw_all(work: Work, resident: Resident, dtype: str) -> Product:
     arguments, pipe = work.run.arguments, resident.value
     use_threads(work.run.spec)
-    call = plan_call(pipe, work.run.spec, _opened(work, arguments))
+    call = plan_call(pipe, _opened(work, work.run.call))
     if call.ignored:
         work.log(f"Ignored, as {type(pipe).__name__} has no use for it: {', '.join(call.ignored)}.")
     count = int(arguments.get(COUNT) or 1)
@@ -174,7 +188,7 @@ def _draw_all(work: Work, resident: Resident, dtype: str) -> Product:
 
 
 def _opened(work: Work, value: Any) -> Any:
-    """Return arguments with the pictures in the place of the URIs that stand for them."""
+    """Return a call with the pictures in the place of the URIs that stand for them."""
     if isinstance(value, Mapping):
         return {key: _opened(work, item) for key, item in value.items()}
     if isinstance(value, list):
@@ -225,18 +239,12 @@ def _enlarged(picture: Any, side: int | None) -> Any:
 def _facts(work: Work, resident: Resident, dtype: str) -> dict[str, Any]:
     return {
         "seed": work.run.seed,
-        "steps": _steps(work),
+        "steps": work.run.call.get("num_inference_steps"),
         "load_seconds": round(resident.load_seconds, 3),
         "device": work.device.name,
         "dtype": dtype,
         "peak_memory_bytes": _peak(work.device.name),
     }
-
-
-def _steps(work: Work) -> Any:
-    spec, arguments = work.run.spec, work.run.arguments
-    fixed = spec.get("call", {}).get("num_inference_steps")
-    return fixed or arguments.get("steps") or arguments.get("num_inference_steps")
 
 
 def _peak(device: str) -> int:

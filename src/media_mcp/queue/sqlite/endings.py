@@ -1,0 +1,60 @@
+"""How a job ends, and what goes with that: always a part of a bigger transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from media_mcp.job import Asset, Failure, Job, JobState
+from media_mcp.queue.sqlite import lifetimes, webhooks
+from media_mcp.queue.sqlite.pen import Pen, tell_state
+from media_mcp.queue.sqlite.rows import dump_failure, load_job
+
+
+def cancelled(pen: Pen, number: int, reason: str) -> Job:
+    tell_state(pen, number, f"cancelled: {reason}")
+    pen.db.execute(
+        "UPDATE jobs SET state = 'cancelled', claimed_by = NULL, ended_at = ?, reserved = 0, "
+        "message = ? WHERE n = ?",
+        (pen.clock(), reason, number),
+    )
+    return settled(pen, row_of(pen, number))
+
+
+def failed(pen: Pen, number: int, state: JobState, failure: Failure) -> Job:
+    """End a job that no attempt holds."""
+    tell_state(pen, number, f"{state}: {failure.message}")
+    pen.db.execute(
+        "UPDATE jobs SET state = ?, claimed_by = NULL, ended_at = ?, reserved = 0, failure = ? "
+        "WHERE n = ?",
+        (state, pen.clock(), dump_failure(failure), number),
+    )
+    return settled(pen, row_of(pen, number))
+
+
+def settled(pen: Pen, row: sqlite3.Row, assets: Sequence[Asset] = ()) -> Job:
+    """Do what goes with the end of a job, in its transaction, and return the job."""
+    if row["webhook"] is not None:
+        webhooks.due(pen, row["n"])
+    if row["parents"] != "[]":
+        lifetimes.check_inputs(pen, row["n"])
+    if row["private"]:
+        _wipe(pen, row["n"])
+        row = row_of(pen, row["n"])
+    return load_job(row, assets)
+
+
+def row_of(pen: Pen, number: int) -> sqlite3.Row:
+    row: sqlite3.Row = pen.db.execute("SELECT * FROM jobs WHERE n = ?", (number,)).fetchone()
+    return row
+
+
+def _wipe(pen: Pen, number: int) -> None:
+    """Forget what a private job was given and what it said on the way."""
+    pen.db.execute(
+        "UPDATE jobs SET arguments = '{}', "
+        "message = CASE state WHEN 'cancelled' THEN message ELSE '' END WHERE n = ?",
+        (number,),
+    )
+    pen.db.execute("DELETE FROM events WHERE job = ? AND kind = 'log'", (number,))
+    pen.db.execute("UPDATE events SET message = '' WHERE job = ? AND kind = 'progress'", (number,))
