@@ -29,8 +29,12 @@ MODEL = Model(
     "Draws.",
     "text-to-image",
     "MIT",
-    (Param("prompt", "string"), Param("width", "integer"), Param("height", "integer"))
-    + (Param("seed", "integer"),),
+    (
+        Param("prompt", "string"),
+        Param("width", "integer"),
+        Param("height", "integer"),
+        Param("seed", "integer"),
+    ),
     (OutputSpec("images", MediaKind.IMAGE, "image/png", "files"),),
     (ROUTE,),
     values=(ValueSpec("seed", "integer"),),
