@@ -232,6 +232,18 @@ async def test_a_file_that_breaks_off_is_fetched_again(
     assert result.outputs[0].path.read_bytes() == place.files["picture.png"]
 
 
+async def test_a_file_that_drips_is_fetched_again(
+    place: Place, fal_of: Fals, fal_run: Runs
+) -> None:
+    plan = planned("slow", "slow", on=b"GET /files")
+    async with faulty(place.base, plan, drip=0.01) as proxy:
+        place.base = proxy.url
+        result = await fal_of(proxy.url, timeout_seconds=0.4).run(fal_run())
+
+    assert result.outputs[0].path.read_bytes() == place.files["picture.png"]
+    assert proxy.met["slow"] == 2
+
+
 @pytest.mark.parametrize("body", [{"out": "URL"}, {"out": DATA}])
 async def test_a_file_that_is_too_large_is_not_kept_nor_asked_for_again(
     place: Place, fal_of: Fals, fal_run: Runs, one: Callable[..., Model], body: dict[str, str]

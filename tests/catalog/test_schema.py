@@ -83,7 +83,7 @@ def test_a_size_is_a_preset_or_two_sides() -> None:
     schema = property_schema(SIZE)
     assert schema == {
         "type": "string",
-        "description": "The size. square_hd, landscape_4_3; or 1280x720, sides up to 2048.",
+        "description": "The size. As 1280x720, sides up to 2048.",
         "pattern": "^(square_hd|landscape_4_3|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$",
     }
     bare = property_schema(Param("size", "string", form="size"))

@@ -55,4 +55,8 @@ async def subscribed(count: int) -> list[object]:
     client = fal_client.AsyncClient(key="id:secret")
     given = [{"prompt": "x", "seed": seed, "width": 32, "height": 32} for seed in range(count)]
     calls = [client.subscribe("rehearsal/image", one, with_logs=True) for one in given]
-    return await asyncio.gather(*calls, return_exceptions=True)
+    try:
+        return await asyncio.gather(*calls, return_exceptions=True)
+    finally:
+        http = await client._client  # the client has no way of its own to close its connections
+        await http.aclose()

@@ -60,7 +60,19 @@ def http_app(server: McpServer, app: App, gate: Gate) -> ASGIApp:
             *platform_routes(app.catalog),
         ],
     )
-    return Neighbours(QueueApi(app, gate, Locked(HangUps(others), gate)), gate)
+    return Neighbours(QueueApi(app, gate, Locked(HangUps(trimmed(others)), gate)), gate)
+
+
+def trimmed(app: ASGIApp) -> ASGIApp:
+    """Take the blanks around header values away, which httptools leaves at their end."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+            scope = {**scope, "headers": headers}
+        await app(scope, receive, send)
+
+    return call
 
 
 class Neighbours:

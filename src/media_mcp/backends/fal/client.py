@@ -256,26 +256,36 @@ class Client:
 
     @asynccontextmanager
     async def stream(
-        self, request: Request, *, fresh: bool = False, seconds: float | None = None
+        self,
+        request: Request,
+        *,
+        fresh: bool = False,
+        seconds: float | None = None,
+        silence: float | None = None,
     ) -> AsyncIterator[httpx2.Response]:
-        """Make a call whose answer the caller reads, in `seconds` at most for all of it."""
+        """Make a call whose answer the caller reads, in `seconds` at most for all of it.
+
+        If `silence` is given, the answer must begin, and go on, within so many seconds.
+        """
         bound = seconds or self.configuration.timeout_seconds
+        silence = silence or bound
         pool = self._pool(fresh)
         try:
-            with anyio.fail_after(bound):
+            with anyio.fail_after(silence) as scope:
                 async with pool.stream(
                     request.method,
                     request.url,
                     json=request.json,
                     content=request.content.chunks() if request.content else None,
                     headers=self._headers(request),
-                    timeout=httpx2.Timeout(bound, connect=min(CONNECT_SECONDS, bound / 2)),
+                    timeout=httpx2.Timeout(silence, connect=min(CONNECT_SECONDS, silence / 2)),
                 ) as response:
+                    scope.deadline += bound - silence
                     yield response
         except _UNSENT as error:
             raise Unsent(f"cannot be reached ({_why(error)})") from None
         except (TimeoutError, httpx2.TimeoutException):
-            raise Unanswered(f"does not answer within {bound:g} s") from None
+            raise Unanswered(f"does not answer within {silence:g} s") from None
         except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             raise Unanswered(f"broke off ({_why(error)})") from None
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from urllib.parse import unquote_to_bytes
 
 import anyio
@@ -28,7 +29,8 @@ SEED = "seed"
 WHOLE = "result"  # the role of an output that is the whole answer
 MOST_FILES = 64
 FILES_AT_ONCE = 4
-FILE_SECONDS = 600.0
+FILE_SECONDS = 900.0
+SLOWEST = 10_000  # bytes a second
 TRY_SECONDS = 20.0  # that are spent on trying a file again
 LONGEST_FACT = 4000  # characters of JSON; what is longer becomes a file
 
@@ -41,6 +43,19 @@ class Link:
     url: str
     mime_type: str | None
     path: Path
+
+
+class Paced(Intake):
+    """An intake that gives up on what comes too slowly after the first seconds of `grace`."""
+
+    def __init__(self, path: Path, limit: int, grace: float) -> None:
+        super().__init__(path, limit)
+        self._until = monotonic() + grace
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if monotonic() > self._until + self.size / SLOWEST:
+            raise BadMedia(f"it comes with less than {SLOWEST} bytes a second")
 
 
 class Results:
@@ -88,7 +103,8 @@ class Results:
 
     async def _try_fetch(self, link: Link, place: Place) -> str | None:
         """Bring a file here; return why that did not work, if it did not."""
-        intake = await to_thread.run_sync(Intake, link.path, self._limit)
+        grace = self._client.configuration.timeout_seconds
+        intake = await to_thread.run_sync(Paced, link.path, self._limit, grace)
         try:
             with intake:
                 if origin(link.url) in self._client.configuration.origins:
@@ -106,7 +122,9 @@ class Results:
         """Read a file of the place itself, on whatever network; the key is shown if it is asked."""
         for keyless in (True, False):
             request = Request("GET", url, keyless=keyless)
-            async with self._client.stream(request, seconds=FILE_SECONDS) as response:
+            grace = self._client.configuration.timeout_seconds
+            coming = self._client.stream(request, seconds=FILE_SECONDS, silence=grace)
+            async with coming as response:
                 if keyless and response.status_code in (401, 403):
                     continue
                 if response.status_code != 200:
