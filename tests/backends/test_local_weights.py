@@ -150,13 +150,13 @@ def test_a_lora_must_be_here_too(
         ({"HF_HUB_CACHE": "/c", "HF_HOME": "/h"}, "/c"),
         ({"HF_HOME": "/h", "XDG_CACHE_HOME": "/x"}, "/h/hub"),
         ({"XDG_CACHE_HOME": "/x"}, "/x/huggingface/hub"),
-        ({}, "/home/.cache/huggingface/hub"),
+        ({}, "/somebody/.cache/huggingface/hub"),
     ],
 )
 def test_the_cache_is_where_the_hubs_own_client_looks(
     environment: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home")
+    monkeypatch.setenv("HOME", "/somebody")
     assert hub_cache(environment) == Path(folder)
 
 

@@ -1,7 +1,7 @@
-"""A server of its own, for tests: `near_server.py FOLDER URL COUNT`.
+"""A server of its own, for tests: `near.py FOLDER URL COUNT [paid]`.
 
 It submits COUNT jobs, drawings of their own numbers at the place behind URL, works until every job
-in the folder is over, and prints their states as JSON.
+in the folder is over, and prints their states as JSON. A `paid` place does not know a submit again.
 """
 
 import json
@@ -40,7 +40,6 @@ MODEL = Model(
     values=(ValueSpec("seed", "integer"),),
 )
 PLACE = {
-    "idempotent_submit": True,
     "timeout_seconds": 3.0,
     "patience_seconds": 60.0,
     "poll_first_seconds": 0.05,
@@ -50,8 +49,9 @@ PLACE = {
 }
 
 
-async def main(folder: Path, url: str, count: int) -> None:
-    fal = Fal(configuration(Instance("far", {"url": url} | PLACE)), None, folder / "far")
+async def main(folder: Path, url: str, count: int, paid: bool) -> None:
+    lines = PLACE | {"url": url, "idempotent_submit": not paid}
+    fal = Fal(configuration(Instance("far", lines)), None, folder / "far")
     media = MediaStore(folder / "media")
     async with Queue(Settings(data_dir=folder), {"far": fal}, media, lambda _: MODEL) as queue:
         for number in range(count):
@@ -70,4 +70,4 @@ def call(number: int) -> Submission:
 
 
 if __name__ == "__main__":
-    anyio.run(main, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    anyio.run(main, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), "paid" in sys.argv)
