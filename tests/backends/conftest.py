@@ -112,7 +112,7 @@ def run_of(tmp_path: Path, model_of: Callable[..., Model]) -> Callable[..., Run]
         folder = tmp_path / f"run-{count}"
         folder.mkdir()
         return Run(
-            job_id=f"job-{count}",
+            job_id=f"{tmp_path.name}-{count}",
             attempt=attempt,
             model=model or model_of(),
             route=Route(backend, spec or {}),

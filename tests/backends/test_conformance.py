@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,17 +19,44 @@ import pytest
 from PIL import Image
 
 from media_mcp.backends.base import Backend, Run
+from media_mcp.backends.fal import Fal
+from media_mcp.backends.fal.configuration import configuration
+from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import Local
 from media_mcp.backends.rehearsal import Rehearsal
-from media_mcp.catalog.model import Model
+from media_mcp.catalog.model import Model, Param
 from media_mcp.errors import MediaError
 
 pytestmark = pytest.mark.anyio
 
 
+# What the far server runs, for the backend that sends jobs there.
+CARDS = """
+task: text-to-image
+licence: MIT
+description: For tests.
+inputs:
+  prompt: {type: string, required: true, description: What to draw.}
+  seed: {type: integer, minimum: 0, maximum: 2147483647, description: The seed.}
+  width: {type: integer, default: 64, description: Pixels.}
+  height: {type: integer, default: 64, description: Pixels.}
+  num_images: {type: integer, minimum: 1, maximum: 8, default: 1, description: How many.}
+outputs:
+  output: {kind: image, mime_type: image/png, shape: files}
+variants:
+  - {id: far/quick, title: Quick, routes: [{backend: rehearsal, spec: {seconds: 0.4, steps: 4}}]}
+  - {id: far/slow, title: Slow, routes: [{backend: rehearsal, spec: {seconds: 60, steps: 600}}]}
+  - {id: far/fails, title: Fails, routes: [{backend: rehearsal, spec: {failure: out_of_memory}}]}
+"""
+LISTENS = re.compile(r"listens on (http://\S+?)/mcp")
+
+
 @dataclass
 class Stage:
-    """A backend and calls that make it draw quickly, draw slowly, and fail."""
+    """A backend and calls that make it draw quickly, draw slowly, and fail.
+
+    `cost` is what a run is known to cost; `timed` says that it knows how long its runs took.
+    """
 
     backend: Backend
     quick: dict[str, Any]
@@ -30,6 +64,9 @@ class Stage:
     failing: dict[str, Any]
     arguments: dict[str, Any] = field(default_factory=dict)
     slow_arguments: dict[str, Any] = field(default_factory=dict)
+    model: Model | None = None
+    cost: float | None = 0.0
+    timed: bool = True
 
 
 def rehearsal_stage() -> Stage:
@@ -55,12 +92,63 @@ def local_stage(sketch: dict[str, Any]) -> Stage:
     )
 
 
-@pytest.fixture(scope="module", params=["rehearsal", "local"])
-async def stage(request: pytest.FixtureRequest, sketch: dict[str, Any]) -> AsyncIterator[Stage]:
-    made = rehearsal_stage() if request.param == "rehearsal" else local_stage(sketch)
-    yield made
-    await made.backend.aclose()
-    await made.backend.aclose()
+@contextmanager
+def far_server(folder: Path) -> Iterator[str]:
+    """Run another media-mcp; yields its address."""
+    (folder / "cards").mkdir()
+    (folder / "cards" / "far.yaml").write_text(CARDS)
+    settings = {
+        "MEDIA_MCP_DATA_DIR": str(folder),
+        "MEDIA_MCP_CATALOG_DIRS": json.dumps([str(folder / "cards")]),
+    }
+    code = "from media_mcp.cli import main; main(['serve', '--http', '0'])"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, env=os.environ | settings, stderr=subprocess.PIPE, text=True, cwd=folder
+    ) as server:
+        assert server.stderr is not None
+        told = (LISTENS.search(line) for line in server.stderr)
+        yield next(found for found in told if found)[1]
+        server.terminate()
+        try:
+            server.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            raise
+
+
+def fal_stage(url: str, folder: Path, model: Model) -> Stage:
+    lines = {"url": url, "poll_first_seconds": 0.02, "polls_per_second": 200}
+    usual = {"prompt": "a red circle", "width": 64, "height": 64}
+    return Stage(
+        Fal(configuration(Instance("fal", lines)), None, folder / "fal"),
+        quick={"endpoint": "far/quick"},
+        slow={"endpoint": "far/slow"},
+        failing={"endpoint": "far/fails"},
+        arguments=usual,
+        slow_arguments=usual,
+        model=replace(model, inputs=(Param("seed", "integer"),)),
+        cost=None,
+        timed=False,
+    )
+
+
+@pytest.fixture(scope="module", params=["rehearsal", "local", "fal"])
+async def stage(
+    request: pytest.FixtureRequest,
+    sketch: dict[str, Any],
+    model_of: Callable[..., Model],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Stage]:
+    with ExitStack() as stack:
+        if request.param == "fal":
+            folder = tmp_path_factory.mktemp("far")
+            made = fal_stage(stack.enter_context(far_server(folder)), folder, model_of())
+        else:
+            made = rehearsal_stage() if request.param == "rehearsal" else local_stage(sketch)
+        yield made
+        await made.backend.aclose()
+        await made.backend.aclose()
 
 
 @pytest.fixture
@@ -69,14 +157,15 @@ def call(stage: Stage, run_of: Callable[..., Run]) -> Callable[..., Run]:
 
     def make(**changes: Any) -> Run:
         spec = changes.pop("spec", stage.quick)
-        return run_of(spec=spec, backend=stage.backend.name, **(stage.arguments | changes))
+        given = stage.arguments | changes
+        return run_of(stage.model, spec, backend=stage.backend.name, **given)
 
     return make
 
 
 async def test_it_is_ready_and_says_its_name(stage: Stage) -> None:
     assert (await stage.backend.readiness()).ready
-    assert stage.backend.name in ("rehearsal", "local")
+    assert stage.backend.name in ("rehearsal", "local", "fal")
     assert stage.backend.concurrency >= 1
     assert stage.backend.remote in (True, False)
 
@@ -97,7 +186,7 @@ async def test_a_run_leaves_files_of_the_declared_kind_in_its_folder(
             assert picture.format == "PNG"
             assert len(picture.getcolors(2**24) or []) > 1
     assert result.facts["seed"] == run.seed
-    assert result.cost == 0.0
+    assert result.cost == stage.cost
 
 
 async def test_as_many_pictures_come_as_were_asked_for(
@@ -172,7 +261,7 @@ async def test_failures_are_errors_that_say_what_to_do(
     assert caught.value.hint
 
 
-async def test_a_quote_costs_nothing_and_after_a_run_knows_the_time(
+async def test_a_quote_says_what_is_known_and_after_a_run_the_time(
     stage: Stage, call: Callable[..., Run], model_of: Callable[..., Model]
 ) -> None:
     run = call()
@@ -180,8 +269,8 @@ async def test_a_quote_costs_nothing_and_after_a_run_knows_the_time(
 
     quote = stage.backend.quote(run.model, run.route, run.arguments)
 
-    assert (quote.low, quote.high, quote.ready) == (0.0, 0.0, True)
-    assert quote.seconds is not None
+    assert (quote.low, quote.high, quote.ready) == (stage.cost, stage.cost, True)
+    assert (quote.seconds is not None) is stage.timed
     assert quote.backend == stage.backend.name
 
 
