@@ -13,6 +13,7 @@ from PIL import Image
 
 from media_mcp.errors import BadCard, BadOutput, NotConfigured, OutOfMemory
 from media_mcp.worker.pipelines import diffusers as pipeline
+from media_mcp.worker.pipelines.diffusers import loading
 from media_mcp.worker.residency import Residency
 from media_mcp.worker.work import Cancelled, Product, Work
 
@@ -158,16 +159,16 @@ def test_a_class_that_is_no_pipeline_is_the_cards_fault(
 
 def test_weights_of_two_classes_are_told_apart() -> None:
     spec = {"weights": "a/b", "revision": "main"}
-    assert pipeline.resident_name(spec, "float32") == "a/b main float32"
-    assert pipeline.resident_name(spec | {"class": "P"}, "float32") == "a/b P main float32"
+    assert loading.resident_name(spec, "float32") == "a/b main float32"
+    assert loading.resident_name(spec | {"class": "P"}, "float32") == "a/b P main float32"
 
 
 def test_a_dtype_is_the_card_s_or_what_the_device_is_best_at() -> None:
-    assert pipeline.dtype_name({"dtype": "float16"}, "cpu") == "float16"
-    assert pipeline.dtype_name({}, "cpu") == "float32"
-    assert pipeline.dtype_name({}, "cuda") == "bfloat16"
+    assert loading.dtype_name({"dtype": "float16"}, "cpu") == "float16"
+    assert loading.dtype_name({}, "cpu") == "float32"
+    assert loading.dtype_name({}, "cuda") == "bfloat16"
     with pytest.raises(BadCard, match="dtype: 'int3' is none of float32, bfloat16, float16"):
-        pipeline.dtype_name({"dtype": "int3"}, "cuda")
+        loading.dtype_name({"dtype": "int3"}, "cuda")
 
 
 def test_weights_that_can_never_fit_are_refused_before_a_tensor_is_read(
