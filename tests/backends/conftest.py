@@ -118,7 +118,7 @@ def run_of(tmp_path: Path, model_of: Callable[..., Model]) -> Callable[..., Run]
             route=Route(backend, spec or {}),
             arguments=arguments,
             seed=seed,
-            folder=folder,
+            make_folder=lambda: folder,
             report=report or Recorder(),
             inputs=inputs or {},
         )

@@ -141,7 +141,7 @@ def film(run_of: Callable[..., Run], model: Model) -> tuple[Run, Event]:
     run = run_of(model, width=64, height=48, num_frames=100_000, generate_audio=True)
     folder = Watched(run.folder)
     folder.named = Event()
-    return replace(run, folder=folder), folder.named
+    return replace(run, make_folder=lambda: folder), folder.named
 
 
 async def test_filming_stops_at_the_next_frame_when_cancelled(

@@ -30,11 +30,10 @@ class Run:
     """One attempt at one job.
 
     `arguments` are validated and hold every default; media arguments hold `media://` URIs, and
-    `inputs` maps each such URI to its checked asset. Outputs go into `folder`, which is empty,
-    belongs to this attempt alone and is removed afterwards. `remote_id` is what an earlier attempt
-    reported. `given_up` is for a run that is cancelled: true if nobody wants the job any more, so
-    that work elsewhere must be stopped too; false if only this process leaves it, and another
-    attempt will take that work up.
+    `inputs` maps each such URI to its checked asset. Outputs go into `folder`. `remote_id` is what
+    an earlier attempt reported. `given_up` is for a run that is cancelled: true if nobody wants the
+    job any more, so that work elsewhere must be stopped too; false if only this process leaves it,
+    and another attempt will take that work up.
     """
 
     job_id: str
@@ -43,11 +42,19 @@ class Run:
     route: Route
     arguments: Mapping[str, JSON]
     seed: int
-    folder: Path
+    make_folder: Callable[[], Path]
     report: Callable[[Report], Awaitable[None]]
     inputs: Mapping[str, Asset] = field(default_factory=dict)
     remote_id: str | None = None
     given_up: Callable[[], bool] = lambda: True
+
+    @property
+    def folder(self) -> Path:
+        """The attempt's own folder: made empty when it is first asked for, removed afterwards.
+
+        Raises `StorageFailed` where the disk takes no folder.
+        """
+        return self.make_folder()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio import to_thread
 
 from media_mcp.backends.base import Backend, Run
 from media_mcp.catalog.model import Model
 from media_mcp.errors import BackendFailed, BadMedia, BadOutput, MediaError, StorageFailed
 from media_mcp.job import JSON, Asset, Failure, Job, JobState, Output, Result
+from media_mcp.queue.folder import WorkFolder
 from media_mcp.queue.news import News
 from media_mcp.queue.router import Router, may_be_spent
 from media_mcp.queue.scribe import Scribe
@@ -26,7 +24,6 @@ from media_mcp.queue.store import Claim, Detour, Ending, Stale, Store
 if TYPE_CHECKING:
     from media_mcp.media import MediaStore
 
-FEW, SMALL = 8, 2**20  # files and bytes that are removed without a thread
 log = logging.getLogger(__name__)
 
 STORE_AGAIN_SECONDS = 2.0
@@ -61,7 +58,7 @@ class Attempt:
         self._stale = False
         self.requeued = False
         self._scribe = Scribe(claim, rooms.store, rooms.news, self.lose)
-        self._folder = work_folder(rooms.work_dir, claim.job)
+        self._folder = WorkFolder(rooms.work_dir, claim.job)
 
     def stop(self, reason: str) -> None:
         self._stopped = reason
@@ -81,9 +78,8 @@ class Attempt:
         except Exception as error:  # a bug of ours must not leave the job running for ever
             await self._end(Ending(JobState.FAILED, failure=self._failure(only(error))))
         finally:
-            if not removed_at_once(self._folder):
-                with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(remove_folder, self._folder)
+            with anyio.CancelScope(shield=True):
+                await self._folder.remove()
 
     async def _outcome(self) -> Result | Exception | None:
         """Return what the backend made of it, or None if it was stopped first."""
@@ -110,7 +106,6 @@ class Attempt:
         job = self.claim.job
         model = self._rooms.model_of(job.model)
         self._rooms.router.check(self.claim, model)
-        make_folder(self._folder)  # a thread would take ten times as long as the call itself
         return Run(
             job_id=job.id,
             attempt=job.attempt,
@@ -118,7 +113,7 @@ class Attempt:
             route=job.route,
             arguments=job.arguments,
             seed=job.seed or 0,
-            folder=self._folder,
+            make_folder=self._folder.path,
             report=self._scribe.report,
             inputs=self.claim.inputs,
             remote_id=job.remote_id,
@@ -286,43 +281,3 @@ def provenance(job: Job, model: Model, result: Result) -> Mapping[str, JSON]:
         "job": job.id,
         "attempt": job.attempt,
     }
-
-
-def work_folder(work_dir: Path, job: Job) -> Path:
-    """Return the folder of the job's present attempt: flat, to make and remove it in one go."""
-    return work_dir / f"{job.id}-{job.attempt}"
-
-
-def make_folder(folder: Path) -> None:
-    """Make an attempt's folder, empty. Raises `StorageFailed`."""
-    try:
-        folder.mkdir(mode=0o700, parents=True)
-    except OSError as error:
-        raise StorageFailed(
-            f"The work folder {folder} cannot be made: {error.strerror}.",
-            "Free some space there, or point data_dir at another disk.",
-        ) from None
-
-
-def removed_at_once(folder: Path) -> bool:
-    """Remove a folder of a few small files, which is not worth a thread; False if it holds more."""
-    try:
-        with os.scandir(folder) as entries:
-            files = list(entries)
-        if len(files) > FEW or any(not small(file) for file in files):
-            return False
-        for file in files:
-            Path(file).unlink()
-        folder.rmdir()
-    except OSError:
-        return False
-    return True
-
-
-def small(entry: os.DirEntry[str]) -> bool:
-    """Tell whether this is a file that the disk forgets in no time."""
-    return entry.is_file(follow_symlinks=False) and entry.stat().st_size <= SMALL
-
-
-def remove_folder(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)

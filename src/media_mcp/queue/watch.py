@@ -12,8 +12,8 @@ from anyio.abc import TaskGroup
 
 from media_mcp.errors import StorageFailed
 from media_mcp.job import JobState
-from media_mcp.queue.attempt import remove_folder, work_folder
 from media_mcp.queue.dispatcher import Dispatcher
+from media_mcp.queue.folder import remove_folder, work_folder
 from media_mcp.queue.liveness import BEAT_SECONDS, STALE_SECONDS, dead
 from media_mcp.queue.news import News
 from media_mcp.queue.store import Change, Store

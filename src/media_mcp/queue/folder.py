@@ -1,0 +1,79 @@
+"""The folder that an attempt's backend writes into: made when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+from anyio import to_thread
+
+from media_mcp.errors import StorageFailed
+from media_mcp.job import Job
+
+FEW, SMALL = 8, 2**20  # files and bytes that are removed without a thread
+
+
+class WorkFolder:
+    """An attempt's folder. Many a backend never needs it, and the disk takes its time over one."""
+
+    def __init__(self, work_dir: Path, job: Job) -> None:
+        self._path = work_folder(work_dir, job)
+        self._made = self._over = False
+        self._turn = threading.Lock()
+
+    def path(self) -> Path:
+        """Return the folder, which is there from the first call on. Raises `StorageFailed`."""
+        with self._turn:  # backends may ask from threads
+            if not (self._made or self._over):
+                make_folder(self._path)  # a thread would take ten times as long as the call itself
+                self._made = True
+        return self._path
+
+    async def remove(self) -> None:
+        """Remove it with all that is in it; it is not made again."""
+        with self._turn:
+            self._over = True
+        if self._made and not removed_at_once(self._path):
+            await to_thread.run_sync(remove_folder, self._path)
+
+
+def work_folder(work_dir: Path, job: Job) -> Path:
+    """Return the folder of the job's present attempt: flat, to make and remove it in one go."""
+    return work_dir / f"{job.id}-{job.attempt}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make an attempt's folder, empty. Raises `StorageFailed`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise StorageFailed(
+            f"The work folder {folder} cannot be made: {error.strerror}.",
+            "Free some space there, or point data_dir at another disk.",
+        ) from None
+
+
+def removed_at_once(folder: Path) -> bool:
+    """Remove a folder of a few small files, which is not worth a thread; False if it holds more."""
+    try:
+        with os.scandir(folder) as entries:
+            files = list(entries)
+        if len(files) > FEW or any(not small(file) for file in files):
+            return False
+        for file in files:
+            Path(file).unlink()
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def small(entry: os.DirEntry[str]) -> bool:
+    """Tell whether this is a file that the disk forgets in no time."""
+    return entry.is_file(follow_symlinks=False) and entry.stat().st_size <= SMALL
+
+
+def remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
