@@ -44,6 +44,7 @@ PICTURES: Mapping[str, Format] = {
     "png": Format("png", "image/png"),
     "jpeg": Format("jpg", "image/jpeg"),
     "webp": Format("webp", "image/webp"),
+    "avif": Format("avif", "image/avif"),
 }
 CLIPS: Mapping[str, Format] = {
     "mp4": Format("mp4", "video/mp4", ("h264", "h265")),
@@ -57,6 +58,7 @@ SOUNDS: Mapping[str, Format] = {
     "ogg": Format("ogg", "audio/ogg"),
     "mp3": Format("mp3", "audio/mpeg"),
     "opus": Format("ogg", "audio/ogg"),
+    "m4a": Format("m4a", "audio/mp4"),
 }
 
 
@@ -85,8 +87,8 @@ def save_images(
     wish = wished(work, PICTURES, "png")
     made = []
     for index, picture in enumerate(pictures, first):
-        place = _place(work, role, index, wish.format)
-        _write_picture(as_picture(picture), work.folder / place.path, wish)
+        place = place_for(work, role, index, wish.format)
+        write_picture(as_picture(picture), work.folder / place.path, wish)
         made.append(place)
     return made
 
@@ -108,13 +110,13 @@ def save_video(
     if len(frames) == 0 or len({_size(frame) for frame in frames}) != 1:
         raise BadOutput("The model returned no frames of one size.", "Try another seed.")
     wish = wished(work, CLIPS, "mp4")
-    place = _place(work, role, index, wish.format)
+    place = place_for(work, role, index, wish.format)
     if wish.codec:
         _encode_clip(work.folder / place.path, frames, fps, sound, wish)
         return place
     if sound is not None:
         work.log(f"The sound is left out: {wish.name} holds none.")
-    _write_animation([as_picture(frame) for frame in frames], work.folder / place.path, fps, wish)
+    write_animation([as_picture(frame) for frame in frames], work.folder / place.path, fps, wish)
     return place
 
 
@@ -123,10 +125,9 @@ def save_sound(
 ) -> Made:
     """Save samples of one or two channels, shaped as in `Sound`. Raises `BadOutput` for others."""
     wish = wished(work, SOUNDS, "wav")
-    place = _place(work, role, index, wish.format)
+    place = place_for(work, role, index, wish.format)
     path, heard = work.folder / place.path, waves(samples)
-    if wish.name in ("mp3", "opus"):
-        codec = {"mp3": "libmp3lame", "opus": "libopus"}[wish.name]
+    if codec := SOUND_ENCODERS.get(wish.name):
         _encode_sound(path, Sound(heard, rate), codec, wish.quality)
     else:
         _write_sound(path, heard, rate, wish)
@@ -137,7 +138,7 @@ def save_text(
     work: Work, text: str, suffix: str, mime: str, *, role: str | None = None, index: int = 0
 ) -> Made:
     """Save `text` as UTF-8 in a file that ends in `suffix` (`srt`), of the type `mime`."""
-    place = _place(work, role, index, Format(suffix, mime))
+    place = place_for(work, role, index, Format(suffix, mime))
     (work.folder / place.path).write_text(text, encoding="utf-8")
     return place
 
@@ -203,7 +204,8 @@ def _graded(given: Any) -> int:
     return min(100, max(1, int(given))) if given is not None else QUALITY
 
 
-def _place(work: Work, role: str | None, index: int, kind: Format) -> Made:
+def place_for(work: Work, role: str | None, index: int, kind: Format) -> Made:
+    """Return where output `index` of a role goes, and what it is."""
     role = role or work.role
     return Made(f"{role}-{index}.{kind.suffix}", role, kind.mime)
 
@@ -252,16 +254,19 @@ def _size(picture: Any) -> tuple[int, ...]:
     return picture.size if hasattr(picture, "getbands") else tuple(picture.shape[1::-1])
 
 
-def _write_picture(picture: Any, path: Path, wish: Wish) -> None:
+def write_picture(picture: Any, path: Path, wish: Wish) -> None:
+    """Write a PIL picture as is wished; JPEG drops what is clear."""
     if wish.name == "png":
         picture.save(path, format="PNG", compress_level=QUICK)
+    elif wish.name == "avif":
+        picture.save(path, format="AVIF", quality=wish.quality)
     elif wish.name == "webp":
         picture.save(path, format="WEBP", quality=wish.quality, lossless=wish.quality == 100)
     else:
         picture.convert("RGB").save(path, format="JPEG", quality=wish.quality, subsampling=0)
 
 
-def _write_animation(pictures: list[Any], path: Path, fps: float, wish: Wish) -> None:
+def write_animation(pictures: list[Any], path: Path, fps: float, wish: Wish) -> None:
     """Write a GIF or WebP that repeats for ever; GIF counts time in hundredths of a second."""
     more = {"quality": wish.quality, "method": 4} if wish.name == "webp" else {"optimize": False}
     first, *rest = pictures
@@ -284,14 +289,15 @@ def _milliseconds(count: int, fps: float, unit: int) -> list[int]:
 
 # Clips and compressed sound, by PyAV.
 
+SOUND_ENCODERS: Mapping[str, str] = {"mp3": "libmp3lame", "opus": "libopus", "m4a": "aac"}
 _ENCODERS = {"h264": "libx264", "h265": "libx265", "vp9": "libvpx-vp9"}
 
 
 def _encode_clip(
     path: Path, frames: Sequence[Any], fps: float, sound: Sound | None, wish: Wish
 ) -> None:
-    with _container(path) as container:
-        video = _video_stream(container, _size(frames[0]), fps, wish)
+    with container_for(path) as container:
+        video = video_stream(container, _size(frames[0]), fps, wish)
         audio = None
         if sound is not None:
             sound = Sound(waves(sound.samples), sound.rate)
@@ -304,7 +310,7 @@ def _encode_clip(
             _mux_sound(container, audio, sound)
 
 
-def _container(path: Path) -> Any:
+def container_for(path: Path) -> Any:
     """Open a file to write in, that holds no date and no number drawn at random."""
     import av
 
@@ -314,9 +320,12 @@ def _container(path: Path) -> Any:
     return container
 
 
-def _video_stream(container: Any, size: tuple[int, ...], fps: float, wish: Wish) -> Any:
+def video_stream(
+    container: Any, size: tuple[int, ...], fps: float, wish: Wish, preset: str = "medium"
+) -> Any:
+    """Add a stream of pictures. `preset` is how long x264 and x265 look for smaller files."""
     rate = Fraction(fps).limit_denominator(1001)
-    stream = container.add_stream(_ENCODERS[wish.codec], rate=rate, options=_options(wish))
+    stream = container.add_stream(_ENCODERS[wish.codec], rate=rate, options=_options(wish, preset))
     stream.width, stream.height = size
     halved = wish.codec == "vp9" or not any(side % 2 for side in size)
     stream.pix_fmt = "yuv420p" if halved else "yuv444p"
@@ -328,14 +337,14 @@ def _video_stream(container: Any, size: tuple[int, ...], fps: float, wish: Wish)
     return stream
 
 
-def _options(wish: Wish) -> dict[str, str]:
+def _options(wish: Wish, preset: str) -> dict[str, str]:
     """Return what makes a codec as good as is wished: 85 is crf 18 in x264, no visible loss."""
     crf = round(40 - 0.26 * wish.quality)
     if wish.codec == "h265":
-        return {"crf": str(crf + 3), "preset": "medium", "x265-params": "log-level=error"}
+        return {"crf": str(crf + 3), "preset": preset, "x265-params": "log-level=error"}
     if wish.codec == "vp9":
         return {"crf": str(min(63, crf + 8)), "b": "0", "deadline": "good", "cpu-used": "4"}
-    return {"crf": str(crf), "preset": "medium"}
+    return {"crf": str(crf), "preset": preset}
 
 
 def _video_frame(frame: Any, pixel_format: str) -> Any:
@@ -348,7 +357,7 @@ def _video_frame(frame: Any, pixel_format: str) -> Any:
 
 
 def _encode_sound(path: Path, sound: Sound, codec: str, quality: int) -> None:
-    with _container(path) as container:
+    with container_for(path) as container:
         _mux_sound(container, _sound_stream(container, sound, codec, quality), sound)
 
 
@@ -360,11 +369,11 @@ def _sound_stream(container: Any, sound: Sound, codec: str, quality: int) -> Any
     rate = next((known for known in rates if known >= sound.rate), rates[-1])
     stream = container.add_stream(codec, rate=rate)
     stream.codec_context.layout = _LAYOUTS[len(sound.samples)]
-    stream.codec_context.bit_rate = _bits(quality)
+    stream.codec_context.bit_rate = bits(quality)
     return stream
 
 
-def _bits(quality: int) -> int:
+def bits(quality: int) -> int:
     """Return the bits a second: 192,000 at the usual quality, 320,000 at most."""
     steps = (64, 96, 128, 192, 256, 320)
     return 1000 * steps[min(5, max(0, round((quality - 34) / 17)))]
