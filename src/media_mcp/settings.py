@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from media_mcp import speed as speeds
 from media_mcp.errors import BadSettings
 
 FILE_NAME = "media-mcp.toml"
 PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Prefer = Literal["card", "local", "hosted", "cheapest", "fastest"]
 KeepHere = Literal["nothing", "inputs", "everything"]
+Speed = Annotated[
+    speeds.Choice, NoDecode, BeforeValidator(speeds.choice), PlainSerializer(speeds.Choice.told)
+]
 SECRETS = frozenset({"api_key", "fal_key"})  # settings whose values are never shown
 
 
@@ -50,6 +63,7 @@ class ProjectRules(BaseModel):
     offline: bool | None = None
     licences: list[str] | None = None
     keep_here: KeepHere | None = None
+    speed: Speed | None = None
 
 
 class Settings(BaseSettings):
@@ -88,8 +102,8 @@ class Settings(BaseSettings):
     )
     projects: dict[str, ProjectRules] = Field(
         default_factory=dict,
-        description="Rules of single projects: `prefer`, `offline`, `licences` and `keep_here` in "
-        "a table `[projects.<name>]` count over those of the same name here.",
+        description="Rules of single projects: `prefer`, `offline`, `licences`, `keep_here` and "
+        "`speed` in a table `[projects.<name>]` count over those of the same name here.",
     )
     prefer: Prefer = Field(
         default="card",
@@ -155,6 +169,16 @@ class Settings(BaseSettings):
     worker_idle_seconds: float = Field(
         default=900.0, ge=0, description="Idle time after which the worker is let go; 0: never."
     )
+    speed: Speed = Field(
+        default=speeds.Choice(speeds.EXACT),
+        description="How pipelines here trade likeness for speed: `exact`, `fast` or `turbo`, or a "
+        "table `[speed]` of keys, of which `bundle` may be one ([speed.md](speed.md)).",
+    )
+    allow_hub_loras: bool = Field(
+        default=False,
+        description="Whether a call may name a LoRA by its hub repository (`ORG/NAME`), which the "
+        "worker then fetches. Files, media:// URIs and URLs may always be given.",
+    )
     fal_key: SecretStr | None = Field(
         default=None, description="The key for fal, where the environment has no FAL_KEY."
     )
@@ -192,11 +216,18 @@ def load_settings(**overrides: Any) -> Settings:
         raise BadSettings(f"{FILE_NAME} cannot be read: {error}.", "Mend the file.") from None
 
 
+def speed_of(settings: Settings, project: str) -> speeds.Choice:
+    """Return the speed settings of a project's jobs: its own table's count over the others."""
+    rules = settings.projects.get(project)
+    own = rules.speed if rules else None
+    return own.over(settings.speed) if own else settings.speed
+
+
 def _readable(error: ValidationError) -> BadSettings:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     given = "something secret" if name in SECRETS else repr(first.get("input"))
     return BadSettings(
-        f"Setting {name}: {first['msg']} (given: {given}).",
+        f"Setting {name}: {first['msg'].removeprefix('Value error, ')} (given: {given}).",
         f"Set it in {FILE_NAME}, as MEDIA_MCP_{name.partition('.')[0].upper()} or by its flag.",
     )

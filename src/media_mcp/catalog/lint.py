@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from media_mcp import speed
 from media_mcp.catalog.format import CardFault, Where
 from media_mcp.catalog.model import Model, Param
 from media_mcp.catalog.pricing import shown_route, unit_of
@@ -153,6 +154,10 @@ def _route_faults(model: Model, route: Route, where: Where) -> Iterator[CardFaul
         if name not in names and name not in route.spec.get("fixed", {}):
             words = f"the model has no input {name!r}"
             yield CardFault((*where, "spec", "map", name), words, did_you_mean(name, sorted(names)))
+    try:
+        speed.choice(route.spec.get("speed", {}))
+    except ValueError as error:
+        yield CardFault((*where, "spec", "speed"), str(error))
     if route.price is not None:
         yield from _price_faults(route.price, names | set(route.spec.get("fixed", {})), where)
 
