@@ -33,7 +33,7 @@ class Run:
     `inputs` maps each such URI to its checked asset. Outputs go into `folder`. `remote_id` is what
     an earlier attempt reported. `given_up` is for a run that is cancelled: true if nobody wants the
     job any more, so that work elsewhere must be stopped too; false if only this process leaves it,
-    and another attempt will take that work up.
+    and another attempt will take that work up. `project` is whose job it is, for its own settings.
     """
 
     job_id: str
@@ -47,6 +47,7 @@ class Run:
     inputs: Mapping[str, Asset] = field(default_factory=dict)
     remote_id: str | None = None
     given_up: Callable[[], bool] = lambda: True
+    project: str = ""
 
     @property
     def folder(self) -> Path:

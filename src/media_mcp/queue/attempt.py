@@ -118,6 +118,7 @@ class Attempt:
             inputs=self.claim.inputs,
             remote_id=job.remote_id,
             given_up=lambda: self._stopped is not None,
+            project=job.caller.project,
         )
 
     async def _settle(self, outcome: Result | Exception | None) -> None:

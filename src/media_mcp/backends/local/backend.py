@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import anyio
@@ -15,11 +16,12 @@ from media_mcp.backends.base import Readiness, Report, Run
 from media_mcp.backends.local import weights
 from media_mcp.backends.local.installed import Installation
 from media_mcp.backends.local.process import WorkerProcess
-from media_mcp.backends.local.wire import to_error, to_result, to_wire
+from media_mcp.backends.local.wire import EXACTLY, to_error, to_result, to_wire
 from media_mcp.catalog.model import Model
 from media_mcp.errors import BackendFailed, MissingExtra, NotConfigured, WorkerDied
 from media_mcp.job import JSON, Quote, Result, Route
-from media_mcp.settings import Settings
+from media_mcp.settings import Settings, speed_of
+from media_mcp.speed import Choice
 from media_mcp.worker import protocol
 from media_mcp.worker.protocol import ProtocolError
 
@@ -37,6 +39,7 @@ def create(settings: Settings) -> Local:
         hang_seconds=settings.worker_hang_seconds,
         idle_seconds=settings.worker_idle_seconds,
         offline=settings.offline or any(own.offline for own in settings.projects.values()),
+        speed_of=partial(speed_of, settings),
     )
 
 
@@ -65,7 +68,7 @@ class Local:
 
     A worker silent for `hang_seconds` is ended; one idle for `idle_seconds` is let go (0: never);
     one that does not stop within `cancel_seconds` of a cancellation is ended. `offline`: not even a
-    newer revision of weights is looked for.
+    newer revision of weights is looked for. `speed_of` gives the speed settings of a project.
     """
 
     name = NAME
@@ -81,6 +84,7 @@ class Local:
         idle_seconds: float = 900.0,
         cancel_seconds: float = CANCEL_SECONDS,
         offline: bool = False,
+        speed_of: Callable[[str], Choice] = lambda project: EXACTLY,
     ) -> None:
         self._installation = Installation(worker_python)
         self._device = device
@@ -88,6 +92,7 @@ class Local:
         self._idle_seconds = idle_seconds
         self._cancel_seconds = cancel_seconds
         self._more = OFFLINE if offline else {}
+        self._speed_of = speed_of
         self._turn = anyio.Lock()
         self._worker: WorkerProcess | None = None
         self._letting_go: asyncio.Task[None] | None = None
@@ -161,7 +166,7 @@ class Local:
         return self._worker
 
     async def _attend(self, worker: WorkerProcess, run: Run) -> Result:
-        order = _sendable(run)
+        order = _sendable(run, self._speed_of(run.project))
         worker.listen()
         try:
             worker.send(order)
@@ -208,9 +213,9 @@ class Local:
             self._letting_go = None
 
 
-def _sendable(run: Run) -> protocol.Run:
+def _sendable(run: Run, speed: Choice) -> protocol.Run:
     """Say `run` in the worker's words. Raises `BackendFailed` for one that is too large to say."""
-    order = to_wire(run)
+    order = to_wire(run, speed)
     try:
         protocol.encode(order)
     except ProtocolError as error:

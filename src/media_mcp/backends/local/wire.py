@@ -7,27 +7,33 @@ from dataclasses import replace
 from pathlib import Path
 
 from media_mcp.backends.base import Run
+from media_mcp.backends.local.speeds import quickened
 from media_mcp.catalog.requests import request_for
 from media_mcp.errors import BackendFailed, BadOutput, InvalidArguments, MediaError, Problem
 from media_mcp.job import JSON, Output, Result
+from media_mcp.speed import Choice
 from media_mcp.worker import protocol
 
+EXACTLY = Choice()
 _WORKERS = ("seed", "num_images")  # read by the worker itself, as is what `enlarge` names
 
 
-def to_wire(run: Run) -> protocol.Run:
-    """Say `run` in the worker's words. Raises `BadCard` for a spec that cannot be done."""
+def to_wire(run: Run, speed: Choice = EXACTLY) -> protocol.Run:
+    """Say `run` in the worker's words, with the speed settings of its project.
+
+    Raises `BadCard` for a spec that cannot be done and `BadSettings` for settings that cannot.
+    """
     spec = run.route.spec
-    call = _call(run)
+    quick = quickened(spec, speed)
     arguments = dict(run.arguments) | spec.get("fixed", {})
     return protocol.Run(
         job_id=run.job_id,
         attempt=run.attempt,
         model=run.model.id,
         pipeline=str(spec.get("pipeline", "")),
-        spec=dict(spec),
+        spec=quick.spec,
         arguments=arguments,
-        call=call,
+        call={**_call(run), **quick.call},
         seed=_seed(run, arguments),
         folder=str(run.folder.resolve()),
         roles=tuple(output.role for output in run.model.outputs),

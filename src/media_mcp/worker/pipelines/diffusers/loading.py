@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from media_mcp.errors import BadCard, did_you_mean
+from media_mcp.worker import speed
 from media_mcp.worker.weights import local_folder
 from media_mcp.worker.work import Work
 
 DTYPES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
-def resident_name(spec: Mapping[str, Any], dtype: str) -> str:
-    """Return what tells these weights from others: `black-forest-labs/FLUX.1-schnell bfloat16`."""
+def resident_name(spec: Mapping[str, Any], dtype: str, speed: str = "") -> str:
+    """Return what tells these weights from others: `black-forest-labs/FLUX.1-schnell bfloat16`.
+
+    `speed` are the settings that they are loaded with.
+    """
     keys = ("weights", "class", "revision", "variant")
-    parts = (*(spec.get(key) for key in keys), dtype)
+    parts = (*(spec.get(key) for key in keys), dtype, speed)
     return " ".join(str(part) for part in parts if part)
 
 
@@ -73,6 +77,7 @@ def load(work: Work, folder: Path, dtype: str) -> Any:
 
     quieten()
     work.log(f"Loading {work.run.spec['weights']} on {work.device.name}.")
+    loader = speed.Loader(work)
     pipe = find_class(work.run.spec).from_pretrained(
         str(folder),
         dtype=getattr(torch, dtype),
@@ -80,9 +85,10 @@ def load(work: Work, folder: Path, dtype: str) -> Any:
         use_safetensors=True,
         local_files_only=True,
         trust_remote_code=False,
+        **loader.arguments(folder),
     )
     work.check()
-    return pipe.to(work.device.name)
+    return loader.finish(pipe)
 
 
 def quieten() -> None:

@@ -8,10 +8,12 @@ enlarge pictures to). What the pipeline is called with comes ready from the serv
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 from media_mcp.errors import BadOutput
+from media_mcp.worker import speed
 from media_mcp.worker.device import peak_bytes
 from media_mcp.worker.encode import save_images
 from media_mcp.worker.pipelines import loras
@@ -40,14 +42,16 @@ def run(work: Work) -> Product:
     weights = str(work.run.spec.get("weights", ""))
     with readable_faults(weights, work.device, work.residency):
         dtype = dtype_name(work.run.spec, work.device.kind)
-        name = resident_name(work.run.spec, dtype)
+        name = resident_name(work.run.spec, dtype, speed.resident_part(work))
         with (
             work.residency.hold(
                 name, lambda: _plan_load(work, weights, dtype), model=work.run.model
             ) as resident,
             loras.applied(work, resident.value),
+            speed.applied(work, resident.value) as lossy,
         ):
-            return _draw_all(work, resident, dtype)
+            product = _draw_all(work, resident, dtype)
+            return replace(product, facts={**product.facts, "speed": lossy}) if lossy else product
 
 
 def _plan_load(work: Work, weights: str, dtype: str) -> Plan:

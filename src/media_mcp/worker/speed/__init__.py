@@ -1,0 +1,19 @@
+"""Obeys the speed settings that a job came with: `media_mcp.speed` says which there are.
+
+`resident_part` tells weights apart that are loaded differently, a `Loader` works when they are
+loaded, `applied` around each run.
+"""
+
+from media_mcp.worker.speed.loading import Loader, resident_part
+from media_mcp.worker.speed.running import applied
+from media_mcp.worker.speed.wishes import Wish, denoisers, is_compiled, wish_of
+
+__all__ = [
+    "Loader",
+    "Wish",
+    "applied",
+    "denoisers",
+    "is_compiled",
+    "resident_part",
+    "wish_of",
+]
