@@ -172,6 +172,7 @@ def job_facts(job: Job, *, joined: bool = False, first_asset: int = 0) -> dict[s
         why_route=shorten(job.why_route, 150),
         progress=progress(job),
         findings=[shorten(finding, 100) for finding in job.findings[:2]],
+        speed=_lossy(job),
         joined=joined or None,
         error=_error(job),
     )
@@ -179,6 +180,12 @@ def job_facts(job: Job, *, joined: bool = False, first_asset: int = 0) -> dict[s
     facts["next"] = _next(job, facts, first_asset)
     _add_text(facts, job)
     return facts
+
+
+def _lossy(job: Job) -> list[str] | None:
+    """Return the speed settings that changed what came out."""
+    told = job.facts.get("speed")
+    return [shorten(str(one), 30) for one in told[:3]] if isinstance(told, list | tuple) else None
 
 
 def progress(job: Job) -> str | None:
