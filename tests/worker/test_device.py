@@ -12,20 +12,24 @@ import pytest
 from media_mcp.errors import BadSettings
 from media_mcp.worker import device
 from media_mcp.worker.device import Device, find_device, host_memory
-from media_mcp.worker.loop import release_memory
+from media_mcp.worker.memory import memory_of
 
 
-def machine(cuda: int = 0, mps: bool = False) -> Any:
+def machine(cuda: int = 0, mps: bool = False, hip: str | None = None, free: int = 80) -> Any:
     """Return what torch says about a machine; there is no other in a test."""
-    emptied: list[bool] = []
+    emptied: list[str] = []
     return SimpleNamespace(
         cuda=SimpleNamespace(
             device_count=lambda: cuda,
-            get_device_properties=lambda name: SimpleNamespace(total_memory=80 * 10**9),
-            empty_cache=lambda: emptied.append(True),
-            emptied=emptied,
+            mem_get_info=lambda name: (free * 10**9, 80 * 10**9),
+            empty_cache=lambda: emptied.append("cuda"),
+        ),
+        mps=SimpleNamespace(
+            recommended_max_memory=lambda: 40 * 10**9, empty_cache=lambda: emptied.append("mps")
         ),
         backends=SimpleNamespace(mps=SimpleNamespace(is_available=lambda: mps)),
+        version=SimpleNamespace(cuda="13.0", hip=hip),
+        emptied=emptied,
     )
 
 
@@ -48,8 +52,32 @@ def test_the_best_device_is_taken_or_the_one_asked_for(
     device = find_device(wanted)
 
     assert device.name == found
-    assert device.memory == (80 * 10**9 if device.kind == "cuda" else host_memory())
+    known = {"cuda": 80 * 10**9, "mps": 40 * 10**9, "cpu": host_memory()}
+    assert device.memory == known[device.kind]
     assert 0 < device.budget < device.memory
+
+
+@pytest.mark.parametrize(
+    ("has", "wanted", "build"),
+    [
+        ({"cuda": 1}, "cuda:0", "CUDA 13.0"),
+        ({"cuda": 1, "hip": "7.1.2"}, "cuda:0", "ROCm 7.1.2"),
+        ({"mps": True}, "mps", "MPS"),
+        ({}, "cpu", "CPU"),
+    ],
+)
+def test_what_torch_was_built_for_is_told(
+    monkeypatch: pytest.MonkeyPatch, has: dict[str, Any], wanted: str, build: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", machine(**has))
+    assert find_device(wanted).build == build
+
+
+def test_what_other_programs_hold_of_a_card_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", machine(cuda=1, free=60))
+    device = find_device("cuda")
+    assert device.theirs == 20 * 10**9
+    assert device.budget == int(80 * 10**9 * 0.88) - 20 * 10**9
 
 
 @pytest.mark.parametrize("wanted", ["cuda", "cuda:2", "mps", "tpu"])
@@ -90,14 +118,17 @@ def test_the_process_knows_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None
     assert device.peak_bytes() < peak
 
 
-def test_memory_is_given_back_on_the_host_and_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = machine(cuda=1)
+@pytest.mark.parametrize(
+    ("name", "has", "emptied"),
+    [("cpu", {}, []), ("cuda:0", {"cuda": 1}, ["cuda"]), ("mps", {"mps": True}, ["mps"])],
+)
+def test_memory_is_given_back_on_the_host_and_the_device(
+    monkeypatch: pytest.MonkeyPatch, name: str, has: dict[str, Any], emptied: list[str]
+) -> None:
+    torch = machine(**has)
     monkeypatch.setitem(sys.modules, "torch", torch)
-
-    release_memory(Device("cpu", 1))
-    assert torch.cuda.emptied == []
-    release_memory(Device("cuda:0", 1))
-    assert torch.cuda.emptied == [True]
+    memory_of(Device(name, 1)).release()
+    assert torch.emptied == emptied
 
 
 def test_another_c_library_than_glibc_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,7 +229,7 @@ def test_hub_weights_that_are_not_here_are_named_with_the_command(
     with pytest.raises(NotConfigured) as caught:
         pipeline.run(work_of(spec, told=told, **PROMPT))
 
-    assert caught.value.hint.endswith("run: hf download nobody/nothing-of-the-kind")
+    assert caught.value.hint.endswith("run: media-mcp pull nobody/nothing-of-the-kind")
     assert "Looking for nobody/nothing-of-the-kind" in told.lines[0]
 
 

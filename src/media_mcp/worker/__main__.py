@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
+from media_mcp.worker.limits import Limits
 from media_mcp.worker.loop import Worker
 from media_mcp.worker.pipelines import find_pipeline
 
@@ -28,9 +30,16 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="media_mcp.worker", description=__doc__)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--beat", type=float, default=5.0, help="seconds between signs of life")
+    parser.add_argument("--memory-budget", type=int, default=0, help="bytes; 0: by the device")
+    parser.add_argument(
+        "--host-memory-budget", type=int, help="bytes; default: half of what is free"
+    )
+    parser.add_argument("--memory-notes", type=Path, help="a file that keeps what was measured")
     options = parser.parse_args(argv)
     commands, events = private_streams()
-    Worker(commands, events, find_pipeline, beat_seconds=options.beat).serve(options.device)
+    limits = Limits(options.memory_budget, options.host_memory_budget, options.memory_notes)
+    worker = Worker(commands, events, find_pipeline, beat_seconds=options.beat)
+    worker.serve(options.device, limits)
     return 0
 
 

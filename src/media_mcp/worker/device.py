@@ -8,15 +8,20 @@ from pathlib import Path
 
 from media_mcp.errors import BadSettings
 
+_SHARES = {"cuda": 0.88, "mps": 0.9}  # what MPS recommends is less than all already
+_MEMINFO = Path("/proc/meminfo")
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A torch device by name (`cpu`, `cuda:0`, `mps`) and its memory in bytes."""
+    """A torch device by name (`cpu`, `cuda:0`, `mps`), its memory in bytes, how much of that is
+    free now (0: not known) and what torch was built for (`CUDA 13.0`, `ROCm 7.1`, `MPS`, `CPU`)."""
 
     name: str
     memory: int
+    free: int = 0
+    build: str = ""
 
     @property
     def kind(self) -> str:
@@ -24,8 +29,17 @@ class Device:
 
     @property
     def budget(self) -> int:
-        """Bytes that weights may take; the rest is for what a run computes."""
-        return int(self.memory * (0.88 if self.kind == "cuda" else 0.75))
+        """Bytes that weights may take; the rest is for what a run computes.
+
+        What other programs hold of a card of its own is theirs.
+        """
+        share = int(self.memory * _SHARES.get(self.kind, 0.75))
+        return max(0, share - self.theirs)
+
+    @property
+    def theirs(self) -> int:
+        """Bytes of a CUDA device that other programs held when it was looked at."""
+        return self.memory - self.free if self.kind == "cuda" and self.free else 0
 
 
 def find_device(wanted: str) -> Device:
@@ -60,11 +74,19 @@ def _present() -> list[str]:
 
 
 def _measured(name: str) -> Device:
-    if name.startswith("cuda"):
-        import torch
+    """Look at a device's memory. ROCm's devices are `cuda` to torch, too."""
+    if name == "cpu":
+        return Device(name, host_memory(), free_bytes(), "CPU")
+    import torch
 
-        return Device(name, int(torch.cuda.get_device_properties(name).total_memory))
-    return Device(name, host_memory())
+    if (
+        name == "mps"
+    ):  # the memory is the machine's; Metal says how much of it a program should take
+        return Device(name, int(torch.mps.recommended_max_memory()), free_bytes(), "MPS")
+    free, total = torch.cuda.mem_get_info(name)
+    hip = getattr(torch.version, "hip", None)
+    build = f"ROCm {hip}" if hip else f"CUDA {torch.version.cuda}"
+    return Device(name, int(total), int(free), build)
 
 
 def host_memory() -> int:
@@ -74,6 +96,16 @@ def host_memory() -> int:
         return min(memory, int(_CGROUP_LIMIT.read_text()))
     except (OSError, ValueError):  # no cgroup, or "max"
         return memory
+
+
+def free_bytes() -> int:
+    """Return the bytes of the host's memory that programs can still get."""
+    try:
+        lines = _MEMINFO.read_text().splitlines()
+        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+        return min(free * 1024, host_memory())
+    except (OSError, StopIteration, ValueError):  # not Linux
+        return host_memory() // 2
 
 
 def resident_bytes() -> int:

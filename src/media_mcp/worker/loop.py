@@ -9,13 +9,15 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from media_mcp.errors import BackendFailed, MediaError
 from media_mcp.worker import protocol
-from media_mcp.worker.device import Device, find_device, free_host_memory, resident_bytes
+from media_mcp.worker.device import Device, find_device, resident_bytes
+from media_mcp.worker.limits import Limits, residency_on
 from media_mcp.worker.protocol import FromWorker, Lines, ProtocolError, ToWorker
 from media_mcp.worker.residency import Residency
+from media_mcp.worker.room import with_room
 from media_mcp.worker.work import Cancelled, Pipeline, Product, Work
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "peft")
@@ -51,7 +53,7 @@ class Worker:
         self._ended = threading.Event()
         self._residency: Residency | None = None
 
-    def serve(self, device: str) -> None:
+    def serve(self, device: str, limits: Limits | None = None) -> None:
         """Work until `Shutdown` comes.
 
         Beats start before torch is imported, which takes seconds. A device that is not here is told
@@ -64,7 +66,7 @@ class Worker:
         except MediaError as error:
             self._send(explain("", error))
             return
-        self._residency = Residency(found.budget, lambda: release_memory(found))
+        self._residency = residency_on(found, limits or Limits())
         self._send(_hello(found))
         for run in self._take_jobs():
             self._do(run, found, self._residency)
@@ -72,8 +74,17 @@ class Worker:
         self._ended.set()
 
     def _take_jobs(self) -> Iterator[protocol.Run]:
-        while (run := self._jobs.get()) is not None:
+        while (run := self._next_job()) is not None:
             yield run
+
+    def _next_job(self) -> protocol.Run | None:
+        """Wait for a job; meanwhile pipelines that nobody wants any more are dropped."""
+        while True:
+            try:
+                return self._jobs.get(timeout=self._beat_seconds)
+            except Empty:
+                if self._residency is not None:
+                    self._residency.expire()
 
     def _send(self, message: FromWorker) -> None:
         data = protocol.encode(message)
@@ -122,8 +133,9 @@ class Worker:
             self._ended.wait(self._beat_seconds)
 
     def _beat(self) -> None:
-        resident = self._residency.models if self._residency else ()
-        self._send(protocol.Beat(resident_bytes(), resident))
+        residency = self._residency
+        told = () if residency is None else (residency.models, told_of(residency))
+        self._send(protocol.Beat(resident_bytes(), *told))
 
     # The main thread.
 
@@ -131,7 +143,7 @@ class Worker:
         try:
             work = self._work(run, device, residency)
             work.check()
-            product = self._find_pipeline(run.pipeline)(work)
+            product = with_room(work, lambda: self._find_pipeline(run.pipeline)(work))
             self._finish(run, product)
         except Cancelled:
             self._send(protocol.Failed(run.job_id, "cancelled", "The job was cancelled."))
@@ -177,6 +189,20 @@ def explain(job_id: str, error: Exception) -> protocol.Failed:
     )
 
 
+def told_of(residency: Residency) -> tuple[protocol.Held, ...]:
+    """Say what is loaded, in the protocol's words."""
+    return tuple(
+        protocol.Held(
+            tuple(sorted(one.models)),
+            one.size,
+            one.place.value,
+            residency.is_pinned(one),
+            bool(one.users),
+        )
+        for one in residency.held()
+    )
+
+
 def _hello(device: Device) -> protocol.Hello:
     return protocol.Hello(
         protocol.VERSION,
@@ -194,11 +220,3 @@ def _installed() -> Iterator[tuple[str, str]]:
             yield package, version(package)
         except PackageNotFoundError:
             continue
-
-
-def release_memory(device: Device) -> None:
-    """Give back what evicted pipelines held, on the host and on the device."""
-    free_host_memory()
-    torch = sys.modules.get("torch")
-    if torch is not None and device.kind == "cuda":
-        torch.cuda.empty_cache()

@@ -67,11 +67,25 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A loaded pipeline: the models that it ran, its weights' bytes, where they are (`device`, or
+    `host` where they wait in the host's memory), and whether it is to stay or in use."""
+
+    models: tuple[str, ...]
+    size: int
+    place: str
+    pinned: bool = False
+    in_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
-    """The worker lives. `rss` in bytes; `resident` are the ids of the models that are loaded."""
+    """The worker lives. `rss` in bytes; `resident` are the ids of the models that are on the
+    device, `held` is all that is loaded, the least recently used first."""
 
     rss: int
-    resident: tuple[str, ...]
+    resident: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

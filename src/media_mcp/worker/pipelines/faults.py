@@ -7,20 +7,22 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from media_mcp.errors import MediaError, MissingExtra, NotConfigured, OutOfMemory, StorageFailed
+from media_mcp.errors import MediaError, MissingExtra, NotConfigured, StorageFailed
 from media_mcp.worker.device import Device
-from media_mcp.worker.residency import Residency, gigabytes
+from media_mcp.worker.full import is_out_of_memory
+from media_mcp.worker.residency import Residency
 from media_mcp.worker.work import Cancelled
 
+__all__ = ["explain", "is_out_of_memory", "missing_package", "readable_faults"]
 EXTRA = "local"
-_CPU_FULL = re.compile(r"can't allocate memory|not enough memory|you tried to allocate (\d+) bytes")
 _REQUIRED = re.compile(r"requires the (\w+) library")
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
 
 
 @contextmanager
 def readable_faults(weights: str, device: Device, residency: Residency) -> Iterator[None]:
-    """Let cancellations and our own errors through; explain the others where we can."""
+    """Let cancellations, our own errors and full memory through (`full.more_room` sees to that);
+    explain the others where we can."""
     try:
         yield
     except (Cancelled, MediaError):
@@ -28,8 +30,6 @@ def readable_faults(weights: str, device: Device, residency: Residency) -> Itera
     except Exception as error:
         if explained := explain(error, weights):
             raise explained from error
-        if is_out_of_memory(error):
-            raise _full(device, residency) from error
         raise
 
 
@@ -75,7 +75,7 @@ def _hub_fault(name: str, weights: str) -> NotConfigured | None:
     if name in _UNREACHABLE:
         return NotConfigured(
             f"The weights {weights} are not on this machine and the hub cannot be asked.",
-            f"With a network, and HF_HUB_OFFLINE unset, run: hf download {weights}",
+            f"With a network, and HF_HUB_OFFLINE unset, run: media-mcp pull {weights}",
         )
     return None
 
@@ -102,23 +102,4 @@ def _file_fault(error: OSError, weights: str) -> MediaError | None:
     return NotConfigured(
         f"The weights {weights} cannot be loaded: {said[0][:300]}",
         "Only safetensors files are read, never pickles: use weights that have them.",
-    )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that the device or the host is full."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and bool(_CPU_FULL.search(str(error)))
-
-
-def _full(device: Device, residency: Residency) -> OutOfMemory:
-    """Say how full it is, and let every pipeline go so that the next job finds room."""
-    used, others = residency.used, len(residency.models) > 1
-    residency.clear()
-    return OutOfMemory(
-        f"{device.name} ran out of memory: it has {gigabytes(device.memory)}, "
-        f"of which loaded weights took {gigabytes(used)}.",
-        "Ask for a smaller picture or fewer of them, or use a model with smaller weights.",
-        retryable=others,
     )
