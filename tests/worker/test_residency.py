@@ -169,12 +169,12 @@ def test_what_can_never_fit_is_refused_with_both_numbers_and_nothing_is_evicted(
     [
         (
             24.0,
-            "Use offload: model (needs 23.8 GB, its transformer), storage: fp8 (needs 21.8 GB), "
-            "a smaller model or a device with more memory.",
+            "Use the speed setting offload = model (needs 23.8 GB, its transformer), the speed "
+            "setting fp8_storage (needs 21.8 GB), a smaller model or a device with more memory.",
         ),
         (
             12.0,
-            "Use offload: group (slow; a few layers at a time), "
+            "Use the speed setting offload = group (slow; a few layers at a time), "
             "a smaller model or a device with more memory.",
         ),
     ],

@@ -65,15 +65,16 @@ def never_fits(key: str, size: int, budget: int, parts: Mapping[str, int]) -> Ou
 
 
 def _settings_that_fit(budget: int, parts: Mapping[str, int]) -> list[str]:
-    """Name the settings of a card under which the weights would fit, each with what it needs."""
+    """Name the speed settings with which the weights would fit, each with what it needs."""
     if not parts:
         return []
     name, largest = max(parts.items(), key=lambda part: part[1])
     small = sum(parts.values()) - largest // 2
-    offload = f"offload: model (needs {gigabytes(largest)}, its {name})"
+    offload = f"the speed setting offload = model (needs {gigabytes(largest)}, its {name})"
     if largest > budget:
-        offload = "offload: group (slow; a few layers at a time)"
-    return [offload] + ([f"storage: fp8 (needs {gigabytes(small)})"] if small <= budget else [])
+        offload = "the speed setting offload = group (slow; a few layers at a time)"
+    fp8 = f"the speed setting fp8_storage (needs {gigabytes(small)})"
+    return [offload, fp8] if small <= budget else [offload]
 
 
 def still_full(key: str, size: int) -> OutOfMemory:
@@ -91,5 +92,5 @@ def full_run(device: str, memory: int, weights: int) -> OutOfMemory:
         f"{device} ran out of memory: of its {gigabytes(memory)}, loaded weights took "
         f"{gigabytes(weights)} and this run more than the other {gigabytes(memory - weights)}.",
         "Ask for a smaller size, fewer frames or fewer pictures, or use a model with smaller "
-        "weights; in its card, tiling: true, offload: model or storage: fp8 need less.",
+        "weights. The speed settings vae_tiling, offload and fp8_storage need less, too.",
     )
