@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -17,6 +18,7 @@ os.environ["COLUMNS"] = "80"
 
 from media_mcp.catalog.catalog import Catalog  # noqa: E402 (the environment is read on import)
 from media_mcp.catalog.head import Head  # noqa: E402
+from media_mcp.catalog.pricing import is_hosted  # noqa: E402
 from media_mcp.cli import main as media_mcp  # noqa: E402
 from media_mcp.server.general_tools import TOOLS  # noqa: E402
 from media_mcp.server.tooldefs import model_tool, wire  # noqa: E402
@@ -24,7 +26,6 @@ from media_mcp.settings import FILE_NAME, Settings  # noqa: E402
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MADE = "<!-- Made by scripts/generate_docs.py (make docs). Change the code, not this page. -->"
-_HERE = {"local", "rehearsal"}
 COMMANDS = (
     "serve",
     "run",
@@ -155,14 +156,16 @@ def _meaning(name: str, about: dict[str, Any], schema: dict[str, Any]) -> str:
 def catalog_pages() -> Iterator[tuple[str, Iterator[str]]]:
     """Yield an overview of the catalog by task, and a page for each task."""
     by_task: dict[str, list[Head]] = {}
-    for head in Catalog.load().heads:
+    catalog = Catalog.load()
+    for head in catalog.heads:
         by_task.setdefault(head.task, []).append(head)
-    yield "catalog/README.md", _overview(by_task)
+    here = Counter(m.task for m in catalog if not all(is_hosted(route) for route in m.routes))
+    yield "catalog/README.md", _overview(by_task, here)
     for task, heads in by_task.items():
         yield f"catalog/{task}.md", _task_page(task, heads)
 
 
-def _overview(by_task: dict[str, list[Head]]) -> Iterator[str]:
+def _overview(by_task: dict[str, list[Head]], here: Counter[str]) -> Iterator[str]:
     yield "# The catalog\n"
     yield MADE + "\n"
     count = sum(map(len, by_task.values()))
@@ -175,8 +178,7 @@ def _overview(by_task: dict[str, list[Head]]) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: |"
     for task, heads in sorted(by_task.items(), key=lambda item: -len(item[1])):
         priced = sum(head.price != "price unknown" for head in heads)
-        local = sum(bool(_HERE & set(head.backends)) for head in heads)
-        yield f"| [{task}]({task}.md) | {len(heads)} | {priced} | {local} |"
+        yield f"| [{task}]({task}.md) | {len(heads)} | {priced} | {here[task]} |"
 
 
 def _task_page(task: str, heads: Sequence[Head]) -> Iterator[str]:

@@ -85,6 +85,11 @@ class Route:
     price: Price | None = None
     licence: str = ""
 
+    @property
+    def ours(self) -> bool:
+        """Whether a worker on one's own machine runs it: it says by which pipeline."""
+        return "pipeline" in self.spec
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:

@@ -23,6 +23,7 @@ from media_mcp.backends.fal import Fal
 from media_mcp.backends.fal.configuration import configuration
 from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import Local
+from media_mcp.backends.local.configuration import Configuration
 from media_mcp.backends.rehearsal import Rehearsal
 from media_mcp.catalog.model import Model, Param
 from media_mcp.errors import MediaError
@@ -83,7 +84,7 @@ def rehearsal_stage() -> Stage:
 def local_stage(sketch: dict[str, Any]) -> Stage:
     usual = {"prompt": "a red circle on a blue background", "guidance": 3.0, "size": 128}
     return Stage(
-        Local(device="cpu"),
+        Local(Configuration(name="local", device=("cpu",))),
         quick=sketch,
         slow=sketch,
         failing=sketch | {"weights": "embedded:nothing"},

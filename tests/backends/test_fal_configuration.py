@@ -165,10 +165,10 @@ def test_a_kind_that_nobody_ships_is_told(folder: Path) -> None:
 
 
 def test_a_kind_that_there_is_only_one_of_is_told(folder: Path) -> None:
-    toml(folder, "second-gpu", kind="local")
+    toml(folder, "second-stage", kind="rehearsal")
 
-    with pytest.raises(BadSettings, match="only one backend of the kind local"):
-        registry.create("second-gpu", Settings())
+    with pytest.raises(BadSettings, match="only one backend of the kind rehearsal"):
+        registry.create("second-stage", Settings())
 
 
 def test_a_folder_whose_name_cannot_be_a_backends_is_none(folder: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from media_mcp.backends.base import Run
 from media_mcp.backends.local import Local
+from media_mcp.backends.local.configuration import Configuration
 from media_mcp.backends.local.environment import worker_environment
 from media_mcp.backends.local.wire import to_wire
 from media_mcp.errors import WorkerDied
@@ -26,7 +27,7 @@ SHORT = {"prompt": "a blue square", "steps": 2, "size": 64}
 
 @pytest.fixture(scope="module")
 async def local() -> AsyncIterator[Local]:
-    backend = Local(device="cpu", hang_seconds=4)
+    backend = Local(Configuration(name="local", device=("cpu",), hang_seconds=4))
     yield backend
     await backend.aclose()
 
@@ -42,8 +43,8 @@ async def strike(local: Local, run: Run, blow: signal.Signals) -> WorkerDied:
 
         async def hit() -> None:
             await run.report.reached.wait()
-            assert local.worker_pid is not None
-            os.kill(local.worker_pid, blow)
+            (pid,) = local.worker_pids
+            os.kill(pid, blow)
 
         tasks.start_soon(hit)
         with pytest.raises(WorkerDied) as caught:
@@ -61,7 +62,7 @@ async def test_a_killed_worker_is_a_retryable_failure_and_a_fresh_one_takes_the_
     assert "was ended by SIGKILL" in error.message
     assert "out of memory" in error.hint
     assert local.warm() == frozenset()
-    assert local.worker_pid is None
+    assert not local.worker_pids
     assert (await local.run(draw(SHORT))).outputs
 
 
@@ -70,14 +71,14 @@ async def test_a_worker_that_falls_silent_is_ended_and_a_fresh_one_takes_the_nex
     local: Local, draw: Callable[..., Run]
 ) -> None:
     await local.run(draw(SHORT))
-    before = local.worker_pid
+    before = local.worker_pids
 
     error = await strike(local, draw(LONG), signal.SIGSTOP)
 
     assert error.retryable
     assert "silent for 4 s" in error.message
     assert (await local.run(draw(SHORT))).outputs
-    assert local.worker_pid != before
+    assert local.worker_pids != before
 
 
 def test_a_worker_leaves_in_mid_step_when_its_server_is_gone(draw: Callable[..., Run]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from media_mcp.backends.local.environment import worker_environment
-from media_mcp.backends.local.installed import unready
+from media_mcp.backends.local.installed import Installation
 from media_mcp.backends.local.wire import to_error
 from media_mcp.errors import InvalidArguments
 from media_mcp.worker import protocol
@@ -65,10 +65,13 @@ def test_a_module_path_is_for_the_same_python_only() -> None:
     assert "PYTHONPATH" not in worker_environment({"PYTHONPATH": "/a"}, same_python=False)
 
 
-def test_missing_packages_are_named_with_the_command_that_brings_them() -> None:
-    told = unready(("torch", "diffusers"))
-    assert told.reason == "Not installed: torch, diffusers."
-    assert told.fix == 'Run: pip install "media-mcp[local]"'
+@pytest.mark.parametrize(("extra", "package"), [("tools", '"media-mcp[tools]"'), ("", "media-mcp")])
+def test_missing_packages_are_named_with_the_command_that_brings_them(
+    extra: str, package: str
+) -> None:
+    told = Installation("", ("json", "no_such_package", "nor_this"), extra).told()
+    assert told.reason == "Not installed: no_such_package, nor_this."
+    assert told.fix == f"Run: pip install {package}"
 
 
 def test_an_argument_error_keeps_its_problem() -> None:

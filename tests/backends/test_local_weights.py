@@ -11,6 +11,7 @@ import pytest
 
 from media_mcp.backends.base import Readiness, Run
 from media_mcp.backends.local import Local
+from media_mcp.backends.local.configuration import Configuration
 from media_mcp.backends.local.weights import hub_cache, readiness
 from media_mcp.worker import protocol
 from media_mcp.worker.pipelines import PIPELINES
@@ -170,7 +171,7 @@ async def test_a_quote_for_absent_weights_says_so_and_fetches_nothing(
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     spec = {"pipeline": "diffusers", "weights": REPO, "memory_gb": 20}
-    local, run = Local(worker_python=scripted("")), run_of(spec=spec)
+    local, run = Local(Configuration(name="local", worker_python=scripted(""))), run_of(spec=spec)
     assert (await local.readiness()).ready
     quote = local.quote(run.model, run.route, {})
     assert (quote.high, quote.ready) == (0.0, False)
@@ -181,7 +182,7 @@ async def test_a_quote_for_absent_weights_says_so_and_fetches_nothing(
     assert (quote.seconds, quote.timing) == (None, "")
     hub(**{"model_index.json": {}})
     assert local.quote(run.model, run.route, {}).ready
-    assert local.worker_pid is None
+    assert not local.worker_pids
     await local.aclose()
 
 

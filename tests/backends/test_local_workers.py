@@ -14,7 +14,9 @@ import anyio
 import pytest
 
 from media_mcp.backends.base import Report, Run
+from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import Local, create
+from media_mcp.backends.local.configuration import Configuration
 from media_mcp.errors import (
     BackendFailed,
     BadOutput,
@@ -61,7 +63,9 @@ while True:
 
 @asynccontextmanager
 async def local_with(python: str, **changes: Any) -> AsyncIterator[Local]:
-    backend = Local(worker_python=python, device="cpu", **changes)
+    own = {name: changes.pop(name) for name in ("cancel_seconds",) if name in changes}
+    told = {"device": ("cpu",), "worker_python": python} | changes
+    backend = Local(Configuration(name="local", **told), **own)
     try:
         yield backend
     finally:
@@ -74,11 +78,11 @@ async def test_a_worker_serves_many_runs_and_is_told_goodbye(
     async with local_with(scripted(ECHO)) as local:
         first = run_of()
         assert (await local.run(first)).outputs[0].path == first.folder / "a.png"
-        pid = local.worker_pid
+        pids = local.worker_pids
         assert (await local.run(run_of())).outputs
-        assert local.worker_pid == pid
+        assert local.worker_pids == pids
         assert local.warm() == {first.model.id}
-    assert local.worker_pid is None
+    assert not local.worker_pids
     assert local.warm() == frozenset()
 
 
@@ -203,7 +207,7 @@ time.sleep(100)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert local.worker_pid is None
+        assert not local.worker_pids
 
 
 async def test_a_report_that_cannot_be_kept_stops_the_job(
@@ -229,7 +233,7 @@ while True:
     async with local_with(scripted(body)) as local:
         with pytest.raises(StorageFailed):
             await local.run(run_of(report=full))
-        assert local.worker_pid is not None
+        assert local.worker_pids
 
 
 async def test_a_start_that_is_cancelled_leaves_no_process(
@@ -244,7 +248,7 @@ async def test_a_start_that_is_cancelled_leaves_no_process(
             tasks.start_soon(local.run, run_of())
             pid = int(await anyio.Path(started).read_text())
             tasks.cancel_scope.cancel()
-        assert local.worker_pid is None
+        assert not local.worker_pids
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
@@ -256,7 +260,7 @@ async def test_a_worker_that_will_not_leave_is_ended(
     stubborn = ECHO.replace('if told["type"] == "shutdown":\n        break', "pass")
     async with local_with(scripted(stubborn)) as local:
         await local.run(run_of())
-    assert local.worker_pid is None
+    assert not local.worker_pids
 
 
 async def test_an_idle_worker_is_let_go_and_a_new_one_comes_when_needed(
@@ -332,7 +336,9 @@ async def test_offline_the_worker_looks_for_nothing_on_the_hub(
 ) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     body = HELLO + "job(); print(os.environ.get('HF_HUB_OFFLINE'), file=sys.stderr); sys.exit(3)"
-    local = create(Settings(worker_python=scripted(body), device="cpu", **settings))
+    local = create(
+        Settings(worker_python=scripted(body), device="cpu", **settings), Instance("local")
+    )
     try:
         with pytest.raises(WorkerDied, match=f"It last said: {told}"):
             await local.run(run_of())
@@ -341,5 +347,5 @@ async def test_offline_the_worker_looks_for_nothing_on_the_hub(
 
 
 async def test_the_settings_make_the_backend() -> None:
-    local = create(Settings(worker_python="/nowhere/python"))
+    local = create(Settings(worker_python="/nowhere/python"), Instance("local"))
     assert not (await local.readiness()).ready

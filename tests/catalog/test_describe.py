@@ -21,7 +21,9 @@ from media_mcp.catalog.describe import (
 from media_mcp.catalog.model import Model, OutputSpec, Param
 from media_mcp.job import MediaKind, Price, PriceCase, Route
 
-LOCAL = Route("local", {"weights": "a/b"}, Price(0, "call", "exact"), "MIT")
+LOCAL = Route(
+    "local", {"pipeline": "diffusers", "weights": "a/b"}, Price(0, "call", "exact"), "MIT"
+)
 HOSTED = Route("fal", {"endpoint": "x"}, Price(0.1, "second", "listed", "2026-07"))
 
 

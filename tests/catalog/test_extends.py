@@ -36,7 +36,10 @@ BASE: dict[str, Any] = {
     "outputs": {"images": {"kind": "image", "mime_type": "image/png"}},
     "examples": [{"title": "One", "arguments": {"prompt": "x", "image_url": "a.png"}}],
     "routes": [
-        {"backend": "local", "spec": {"weights": "acme/edit", "map": {"strength": "power"}}},
+        {
+            "backend": "local",
+            "spec": {"pipeline": "diffusers", "weights": "acme/edit", "map": {"strength": "power"}},
+        },
         {"backend": "fal", "spec": {"endpoint": "fal-ai/edit"}},
     ],
 }

@@ -39,7 +39,7 @@ def warnings(model: Model) -> list[str]:
 
 
 def local(**more: object) -> Route:
-    return replace(Route("local", {}, Price(0, "call")), **more)
+    return replace(Route("local", {"pipeline": "diffusers"}, Price(0, "call")), **more)
 
 
 def test_a_good_card_has_no_faults() -> None:

@@ -224,7 +224,8 @@ def test_what_a_card_has_fixed_counts_as_given():
 
 
 def test_the_first_hosted_route_stands_for_a_model_and_else_the_first():
-    local, hosted = Route("local", {}, Price(0, "call")), Route("fal", {}, Price(2, "call"))
+    worker = {"pipeline": "diffusers"}
+    local, hosted = Route("local", worker, Price(0, "call")), Route("fal", {}, Price(2, "call"))
     assert shown_route(model(routes=(local, hosted))) is hosted
     assert shown_route(model(routes=(local,))) is local
     assert shown_route(model()) is None

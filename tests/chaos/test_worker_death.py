@@ -29,8 +29,7 @@ async def test_a_worker_that_is_killed_in_mid_step_costs_an_attempt_and_no_pictu
 
     async def kill(local: Local) -> None:
         await drawing.wait()
-        pid = local.worker_pid
-        assert pid is not None
+        (pid,) = local.worker_pids
         os.kill(pid, signal.SIGKILL)
 
     settings = load_settings(data_dir=tmp_path, catalog_dirs=[])

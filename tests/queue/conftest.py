@@ -88,7 +88,11 @@ def model(model_id="poem", *backends, outputs=True):
         inputs=(),
         outputs=(OutputSpec("text", MediaKind.TEXT, "text/plain"),) if outputs else (),
         routes=tuple(
-            Route(name, {"endpoint": f"{name}/{model_id}"}, Price(0.5, "call"))
+            Route(
+                name,
+                {"pipeline" if name == "local" else "endpoint": f"{name}/{model_id}"},
+                Price(0.5, "call"),
+            )
             for name in backends or ("local",)
         ),
     )

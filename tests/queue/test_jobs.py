@@ -35,7 +35,7 @@ async def test_a_job_is_queued_then_runs_and_succeeds(house, tools, ann):
     assert (job.seed, job.attempt, job.cost, job.quoted) == (11, 1, 0.25, 0.5)
     assert job.facts == {"seed": 11}
     assert job.why_route == "local: the model's first route, and it is ready"
-    assert job.route.spec == {"endpoint": "local/poem"}
+    assert job.route.spec == {"pipeline": "local/poem"}
     assert job.route.price.unit == "call"
     assert job.created_at <= job.started_at <= job.ended_at
     assert told == ["queued for local", "running on local, attempt 1", "succeeded"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from media_mcp.catalog.cases import all_rates
 from media_mcp.catalog.head import Head
 from media_mcp.catalog.model import Model, every_param
-from media_mcp.catalog.pricing import dollars, rate_words, shown_route, typical
+from media_mcp.catalog.pricing import dollars, is_hosted, rate_words, shown_route, typical
 from media_mcp.job import JSON, MediaKind, Price, Route
 
 SPEEDS: Mapping[str, str] = {
@@ -68,6 +68,7 @@ def head_of(model: Model) -> Head:
         media_in=_kinds(media_in),
         media_out=_kinds([output.kind for output in model.outputs]),
         backends=tuple(dict.fromkeys(route.backend for route in model.routes)),
+        leaves=any(is_hosted(route) for route in model.routes),
         description=model.description,
         hint=model.search_hint,
     )

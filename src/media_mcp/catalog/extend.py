@@ -114,11 +114,15 @@ def _with_loras(whole: Raw, loras: list[Raw]) -> Raw:
 
 
 def _takes(route: Raw, remote: bool) -> bool:
-    return remote or route.get("backend") == "local"
+    return remote or _is_ours(route)
+
+
+def _is_ours(route: Raw) -> bool:
+    return "pipeline" in route.get("spec", {})
 
 
 def _with_route_loras(route: Raw, loras: list[Raw]) -> Raw:
-    if route.get("backend") != "local":
+    if not _is_ours(route):
         return _more(route, {"fixed": {"loras": loras}})
     return _more(route, {"loras": [*route.get("spec", {}).get("loras", []), *loras]})
 

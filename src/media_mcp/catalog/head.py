@@ -12,7 +12,8 @@ class Head:
     """A model in one row. `low` and `high` are US dollars for a typical call, None if unknown.
 
     `about` is the first sentence of the description (at most 90 characters), `price` the price in
-    words, `media_in` and `media_out` the kinds of media that the model takes and makes;
+    words, `media_in` and `media_out` the kinds of media that the model takes and makes; some route
+    of one that `leaves` is no worker's on one's own machine;
     `description` is the whole one and `hint` the words under which clients may look for the tool.
     """
 
@@ -32,6 +33,7 @@ class Head:
     media_in: tuple[MediaKind, ...]
     media_out: tuple[MediaKind, ...]
     backends: tuple[str, ...]
+    leaves: bool = True
     description: str = ""
     hint: str = ""
 

@@ -16,7 +16,7 @@ from media_mcp.catalog.codec import dump_head, dumps, load_head, load_model
 from media_mcp.catalog.head import Head
 from media_mcp.catalog.model import Model
 
-FORMAT = 1
+FORMAT = 2
 _TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE models (

@@ -88,7 +88,7 @@ def _covered(task: str, models: list[Model]) -> Covered:
         len(models),
         sum(_is_priced(model) for model in models),
         sum(not model.licence.endswith(UNLICENSED) for model in models),
-        sum(any(route.backend == "local" for route in model.routes) for model in models),
+        sum(any(route.ours for route in model.routes) for model in models),
         sum(Path(model.source).suffix in (".yaml", ".yml") for model in models),
         sum(bool(model.uncertain) for model in models),
     )
@@ -185,7 +185,7 @@ def _unsaid(model: Model, route: Route, where: Where) -> Iterator[CardFault]:
         hint = "Write it, or `price: {certainty: unknown}`."
         yield CardFault(where, f"the route {route.backend} says no price", hint)
     hosted = model.licence.startswith(HOSTED) and not route.licence
-    if route.backend == "local" and hosted:
+    if route.ours and hosted:
         yield CardFault(where, "the licence of the weights is not said", "Add `licence`.")
     for path in _missing_files(route.spec.get("loras")):
         yield CardFault(("loras",), f"there is no file {path}")

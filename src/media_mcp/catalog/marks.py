@@ -12,10 +12,10 @@ from typing import Any
 from media_mcp.catalog.head import Head
 from media_mcp.catalog.intents import KIND, TASK
 from media_mcp.catalog.model import Model, every_param
+from media_mcp.catalog.pricing import STAND_IN
 from media_mcp.catalog.search_words import is_version, joined, words
 from media_mcp.job import MediaKind
 
-STAND_IN = "rehearsal"
 TRAINING = "training"
 _HELPFUL = 0.35  # what a trait is worth that only helps
 _CHEAP = 0.3  # the share of models of a task that count as cheap
@@ -183,7 +183,7 @@ class Marks:
             "role": float(proof in one.inputs),
             "speed": float(one.model.speed == value),
             "backend": float(value in one.backends),
-            "open": float("local" in one.backends or one.number in self._open),
+            "open": float(one.number in self._open or any(r.ours for r in one.model.routes)),
             "price": self._cheap.get(one.number, 0.0),
             "newest": float(self._newest.get(one.number, 0.0) == 1.0),
         }

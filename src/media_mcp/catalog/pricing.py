@@ -20,7 +20,7 @@ from media_mcp.catalog.model import Model, Param
 from media_mcp.catalog.spans import Call, Span, Unsaid
 from media_mcp.job import JSON, Asset, MediaKind, Price, Route
 
-OWN = frozenset({"local", "rehearsal"})  # backends that are a machine of one's own
+STAND_IN = "rehearsal"  # the backend that makes stand-ins, on one's own machine
 TYPICAL_SECONDS = 5.0
 TYPICAL_CHARACTERS = 200
 _UNIT = re.compile(r"^(?:(\d+(?:\.\d+)?)\s*([km])?\s+)?(\S.*)$")
@@ -139,9 +139,14 @@ def charge(
     return price_range(route.price, model, {**arguments, **fixed}, inputs)
 
 
+def is_hosted(route: Route) -> bool:
+    """Tell whether others' machines run it, for all that a card tells."""
+    return not route.ours and route.backend != STAND_IN
+
+
 def shown_route(model: Model) -> Route | None:
     """Return the route whose price stands for the model: the first hosted one, else the first."""
-    hosted = (route for route in model.routes if route.backend not in OWN)
+    hosted = (route for route in model.routes if is_hosted(route))
     return next(hosted, model.routes[0] if model.routes else None)
 
 

@@ -19,8 +19,8 @@ from media_mcp.queue.routing import (
     Rules,
     arranged,
     ban,
+    goes_away,
     key_of,
-    leaves,
     rank,
 )
 
@@ -149,7 +149,7 @@ async def _look(wanted: Wanted, route: Route, backends: Backends) -> Look:
     if backend is not None:
         quote = backend.quote(wanted.model, route, wanted.arguments or {})
     quote = _priced(quote, wanted, route)
-    away = leaves(route.backend, backend)
+    away = goes_away(route, backends)
     if found := ban(wanted.rules, wanted.model, route, away, wanted.inputs):
         return _unready(route, quote, Readiness(False, found.why, found.fix), banned=True)
     if backend is None:

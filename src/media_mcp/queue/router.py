@@ -18,6 +18,7 @@ from media_mcp.queue.routing import (
     Rules,
     ban,
     forbid_leaving,
+    goes_away,
     key_of,
     leaves,
     rules_of,
@@ -91,7 +92,7 @@ class Router:
         if self._settings.rehearse:
             return None
         closed = self.rules().closed
-        names = [name for name, b in self._backends.items() if not (closed and leaves(name, b))]
+        names = [name for name, b in self._backends.items() if not (closed and leaves(b))]
         told = {name: await self._backends[name].readiness() for name in names}
         return frozenset(name for name, readiness in told.items() if readiness.ready)
 
@@ -99,7 +100,7 @@ class Router:
         """Raise `Refused` if the rules, which may be others by now, forbid the job its route."""
         job = claim.job
         rules, route = self.rules(job.caller), job.route
-        away = leaves(route.backend, self._backends.get(route.backend))
+        away = goes_away(route, self._backends)
         found = ban(rules, model, route, away, claim.inputs)
         if found is not None:
             at = f" Its request there is {job.remote_id}, which may be billed."
@@ -115,7 +116,7 @@ class Router:
         if backend is None:
             return f"{job.route.backend} is not set up on this server"
         rules = self.rules(job.caller)
-        if leaves(job.route.backend, backend) and rules.closed:
+        if leaves(backend) and rules.closed:
             name = "offline" if rules.offline else "keep_here"
             return f"{rules.setting(name)} forbids {job.route.backend}"
         told = await backend.readiness()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from media_mcp.backends.base import Backend
 from media_mcp.catalog.model import Model
+from media_mcp.catalog.pricing import is_hosted
 from media_mcp.catalog.schema import holds_media
 from media_mcp.errors import Refused
 from media_mcp.job import Asset, Quote, Route
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 REHEARSAL = "rehearsal"
 BY_QUOTE = ("cheapest", "fastest")
-_HERE = ("local", REHEARSAL)
 _NAMES = ("prefer", "offline", "licences", "keep_here")
 Backends = Mapping[str, Backend]
 
@@ -80,14 +80,18 @@ def usable(backends: Backends, settings: Settings) -> dict[str, Backend]:
     """
     some = [rules_of(settings, project) for project in settings.projects]
     open_to_some = not all(rules.closed for rules in [rules_of(settings, ""), *some])
-    return {name: b for name, b in backends.items() if open_to_some or not leaves(name, b)}
+    return {name: b for name, b in backends.items() if open_to_some or not leaves(b)}
 
 
-def leaves(name: str, backend: Backend | None) -> bool:
+def leaves(backend: Backend) -> bool:
     """Tell whether jobs of a backend leave this machine; of one that does not tell, they may."""
-    if backend is None:
-        return name not in _HERE
     return bool(getattr(backend, "remote", True))
+
+
+def goes_away(route: Route, backends: Backends) -> bool:
+    """Tell whether jobs leave this machine by a route; of a place not set up, its card tells."""
+    backend = backends.get(route.backend)
+    return is_hosted(route) if backend is None else leaves(backend)
 
 
 def brings_media(model: Model, inputs: Mapping[str, Asset]) -> bool:
@@ -146,7 +150,7 @@ def arranged(routes: Sequence[Route], prefer: Prefer, backends: Backends) -> Seq
     if prefer not in ("local", "hosted"):
         return routes
     away = prefer == "local"
-    return sorted(routes, key=lambda r: leaves(r.backend, backends.get(r.backend)) is away)
+    return sorted(routes, key=lambda r: goes_away(r, backends) is away)
 
 
 def rank(quote: Quote, prefer: Prefer) -> tuple[bool, float]:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from media_mcp.catalog.catalog import Catalog
 from media_mcp.catalog.head import Head, Wish
 from media_mcp.catalog.openapi import document, metadata
+from media_mcp.catalog.pricing import is_hosted
 from media_mcp.errors import BadInput, NotFound
 from media_mcp.job import JSON, Price
 from media_mcp.server.toolset import cursor_of, offset_of
@@ -117,12 +118,11 @@ class Platform:
     def _price(self, head: Head) -> Price | None:
         """Return what the place that bills takes; for what only we run, our own price."""
         routes = self._catalog.get(head.id).routes
-        hosted = [route for route in routes if route.backend not in _OURS]
+        hosted = [route for route in routes if is_hosted(route)]
         price = (hosted or routes)[0].price
         return price if price and price.certainty != "unknown" else None
 
 
-_OURS = ("local", "rehearsal")
 _STATUSES = ("active", "deprecated")
 
 

@@ -33,14 +33,13 @@ _OTHER = "M6 3h9l3 3v15H6zM9 10h6M9 14h6"
 
 def model_tool(head: Head, schema: str) -> dict[str, Any]:
     """Return a model's typed tool as it stands on the wire; `schema` is that of its inputs."""
-    leaves = any(backend not in ("local", "rehearsal") for backend in head.backends)
     return {
         "name": head.tool,
         "title": head.title,
         "description": description(head),
         "inputSchema": with_fresh(json.loads(schema)),
         "outputSchema": OUTPUT_SCHEMA,
-        "annotations": _ADDS if leaves else _ADDS_HERE,
+        "annotations": _ADDS if head.leaves else _ADDS_HERE,
         "_meta": {"anthropic/searchHint": _hint(head)},
     }
 

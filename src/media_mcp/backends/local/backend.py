@@ -1,4 +1,4 @@
-"""The local backend: one worker, one job at a time, started when first needed."""
+"""The local backend: workers that hold the pipelines, each with one job at a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from time import perf_counter
 import anyio
 
 from media_mcp.backends.base import Readiness, Report, Run
+from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import weights
+from media_mcp.backends.local.configuration import Configuration, configuration
 from media_mcp.backends.local.installed import Installation
+from media_mcp.backends.local.pool import Pool
 from media_mcp.backends.local.process import WorkerProcess
 from media_mcp.backends.local.wire import EXACTLY, to_error, to_result, to_wire
 from media_mcp.catalog.model import Model
@@ -25,19 +28,15 @@ from media_mcp.speed import Choice
 from media_mcp.worker import protocol
 from media_mcp.worker.protocol import ProtocolError
 
-NAME = "local"
 CANCEL_SECONDS = 20.0
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
-STARTING = "Starting a worker: importing torch takes some seconds."
+STARTING = "Starting a worker, which takes some seconds."
 
 
-def create(settings: Settings) -> Local:
-    """Make the backend; nothing starts before the first job."""
+def create(settings: Settings, instance: Instance) -> Local:
+    """Make the backend for a place; nothing starts before the first job. Raises `BadSettings`."""
     return Local(
-        worker_python=settings.worker_python,
-        device=settings.device,
-        hang_seconds=settings.worker_hang_seconds,
-        idle_seconds=settings.worker_idle_seconds,
+        configuration(instance, settings),
         offline=settings.offline or any(own.offline for own in settings.projects.values()),
         speed_of=partial(speed_of, settings),
     )
@@ -64,54 +63,44 @@ class Timing:
 
 
 class Local:
-    """Runs pipelines in a worker process on this machine's device.
+    """Runs pipelines in worker processes on this machine, one for each seat of `place`.
 
-    A worker silent for `hang_seconds` is ended; one idle for `idle_seconds` is let go (0: never);
-    one that does not stop within `cancel_seconds` of a cancellation is ended. `offline`: not even a
-    newer revision of weights is looked for. `speed_of` gives the speed settings of a project.
+    A worker silent for its `hang_seconds` is ended; one that does not stop within `cancel_seconds`
+    of a cancellation is ended. `offline`: not even a newer revision of weights is looked for.
+    `speed_of` gives the speed settings of a project.
     """
 
-    name = NAME
-    concurrency = 1
     remote = False
 
     def __init__(
         self,
+        place: Configuration | None = None,
         *,
-        worker_python: str = "",
-        device: str = "auto",
-        hang_seconds: float = 60.0,
-        idle_seconds: float = 900.0,
         cancel_seconds: float = CANCEL_SECONDS,
         offline: bool = False,
         speed_of: Callable[[str], Choice] = lambda project: EXACTLY,
     ) -> None:
-        self._installation = Installation(worker_python)
-        self._device = device
-        self._hang_seconds = hang_seconds
-        self._idle_seconds = idle_seconds
+        self._place = place = place or Configuration(name="local")
+        self.name = place.name
+        self.concurrency = len(place.seats)
+        self._installation = Installation(place.worker_python, place.needs, place.extra)
         self._cancel_seconds = cancel_seconds
         self._more = OFFLINE if offline else {}
         self._speed_of = speed_of
-        self._turn = anyio.Lock()
-        self._worker: WorkerProcess | None = None
-        self._letting_go: asyncio.Task[None] | None = None
+        self._pool = Pool(place.seats, self._start, place.idle_seconds)
         self._timings: dict[str, Timing] = {}
 
     @property
-    def worker_pid(self) -> int | None:
-        """The process id of the worker that lives, if one does."""
-        return self._worker.pid if self._worker and self._worker.alive else None
+    def worker_pids(self) -> tuple[int, ...]:
+        """The process ids of the workers that live."""
+        return tuple(seat.pid for seat in self._pool.seats if seat.pid is not None)
 
     async def readiness(self) -> Readiness:
         return await self._installation.readiness(dict(os.environ))
 
     def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote:
         """Quote a run on this machine, ready if its weights are here; none are fetched for it."""
-        told = self._installation.told()
-        if told.ready:
-            environment = self._installation.environment(dict(os.environ))
-            told = weights.readiness(route.spec, environment, model.outputs[0].kind)
+        told = self._told(route, model.outputs[0].kind)
         timing = self._timings.get(model.id, Timing())
         return Quote(
             self.name,
@@ -124,46 +113,47 @@ class Local:
             timing=timing.words,
         )
 
+    def _told(self, route: Route, makes: str) -> Readiness:
+        """Say whether a route can run here, as far as is known."""
+        pipeline, known = route.spec.get("pipeline"), self._place.pipelines
+        if known and pipeline not in known:
+            reason = f"{self.name} runs {', '.join(known)}, not {str(pipeline)[:40]!r}."
+            return Readiness(False, reason, "Mend the card, or take another route.")
+        told = self._installation.told()
+        if not told.ready:
+            return told
+        environment = self._installation.environment(dict(os.environ))
+        return weights.readiness(route.spec, environment, makes)
+
     def warm(self) -> frozenset[str]:
-        return self._worker.resident if self._worker else frozenset()
+        return self._pool.warm()
 
     async def run(self, run: Run) -> Result:
-        async with self._turn:
-            self._stay()
-            try:
-                if self.worker_pid is None:
-                    await run.report(Report("log", message=STARTING))
-                worker = await self._ready_worker()
-                started = perf_counter()
-                result = await self._attend(worker, run)
-            finally:
-                self._let_go_later()
+        async with self._pool.seat(run.model.id) as seat:
+            if seat.pid is None:
+                await run.report(Report("log", message=STARTING))
+            worker = await seat.worker()
+            started = perf_counter()
+            result = await self._attend(worker, run)
         self._timings.setdefault(run.model.id, Timing()).add(perf_counter() - started, result)
         return result
 
     async def aclose(self) -> None:
-        self._stay()
-        if (worker := self._worker) is not None:
-            await worker.close()
-            if self._worker is worker:
-                self._worker = None
+        await self._pool.aclose()
 
-    async def _ready_worker(self) -> WorkerProcess:
-        """Return the worker, a fresh one if there is none. Raises `NotConfigured`, `WorkerDied`."""
-        if self._worker is not None and self._worker.alive:
-            return self._worker
+    async def _start(self, device: str) -> WorkerProcess:
+        """Start a worker. Raises `NotConfigured`, `WorkerDied`."""
         told = await self.readiness()
         if missing := self._installation.missing():
-            raise _missing(missing, told)
+            raise _missing(missing, told, self._place.extra)
         if not told.ready:
             raise NotConfigured(told.reason, told.fix)
-        self._worker = await WorkerProcess.start(
+        return await WorkerProcess.start(
             self._installation.python,
             self._installation.environment(dict(os.environ)) | self._more,
-            self._device,
-            self._hang_seconds,
+            device,
+            self._place.hang_seconds,
         )
-        return self._worker
 
     async def _attend(self, worker: WorkerProcess, run: Run) -> Result:
         order = _sendable(run, self._speed_of(run.project))
@@ -197,21 +187,6 @@ class Local:
                 if not ended:
                     await worker.kill()
 
-    def _let_go_later(self) -> None:
-        if self._idle_seconds and self._worker is not None:
-            self._letting_go = asyncio.create_task(self._let_go())
-
-    async def _let_go(self) -> None:
-        await asyncio.sleep(self._idle_seconds)
-        async with self._turn:
-            self._letting_go = None
-            await self.aclose()
-
-    def _stay(self) -> None:
-        if self._letting_go is not None:
-            self._letting_go.cancel()
-            self._letting_go = None
-
 
 def _sendable(run: Run, speed: Choice) -> protocol.Run:
     """Say `run` in the worker's words. Raises `BackendFailed` for one that is too large to say."""
@@ -237,8 +212,8 @@ async def _follow(worker: WorkerProcess, run: Run) -> protocol.Done | protocol.F
                 return end
 
 
-def _missing(missing: tuple[str, ...], told: Readiness) -> NotConfigured:
-    error = MissingExtra(missing[0], "local")
+def _missing(missing: tuple[str, ...], told: Readiness, extra: str) -> NotConfigured:
+    error = MissingExtra(missing[0], extra)
     error.message, error.hint = told.reason, told.fix
     return error
 

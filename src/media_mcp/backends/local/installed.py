@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -13,8 +14,6 @@ from media_mcp.backends.base import Readiness
 from media_mcp.backends.local.environment import worker_environment
 from media_mcp.errors import NotConfigured
 
-NEEDED = ("torch", "diffusers", "transformers", "safetensors")
-EXTRA = "media-mcp[local]"
 _ASK = """
 import json, sys
 from importlib.util import find_spec
@@ -23,17 +22,19 @@ print(json.dumps([name for name in sys.argv[1:] if find_spec(name) is None]))
 _PATIENCE = 60.0
 
 
-@lru_cache(maxsize=1)
-def missing_here() -> tuple[str, ...]:
-    """Return the needed packages that this Python lacks. Takes a millisecond; imports none."""
-    return tuple(name for name in NEEDED if find_spec(name) is None)
+@lru_cache(maxsize=100)
+def missing_here(needs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the needed modules that this Python lacks, in a millisecond; imports none."""
+    return tuple(name for name in needs if find_spec(name) is None)
 
 
-async def missing_there(python: str, environment: dict[str, str]) -> tuple[str, ...]:
-    """Ask another Python the same, and whether it has media-mcp. Raises `NotConfigured`."""
-    command = [python, "-P", "-c", _ASK, "media_mcp", *NEEDED]
+async def missing_there(
+    python: str, needs: Sequence[str], environment: dict[str, str]
+) -> tuple[str, ...]:
+    """Ask another Python the same. Raises `NotConfigured`."""
+    command = [python, "-P", "-c", _ASK, *needs]
     what = f"worker_python {python!r}"
-    hint = "Set worker_python to a Python that has media-mcp with its [local] extra, or empty it."
+    hint = f"Set worker_python to a Python that has {', '.join(needs)}, or empty it."
     try:
         with anyio.fail_after(_PATIENCE):
             asked = await anyio.run_process(command, env=environment, check=False)
@@ -45,20 +46,18 @@ async def missing_there(python: str, environment: dict[str, str]) -> tuple[str, 
         raise NotConfigured(f"{what} does not answer as Python does.", hint) from None
 
 
-def unready(missing: tuple[str, ...], python: str = "") -> Readiness:
-    """Say that packages are missing, and the command that brings them."""
-    names = ", ".join(missing)
-    if not python:
-        return Readiness(False, f"Not installed: {names}.", f'Run: pip install "{EXTRA}"')
-    return Readiness(False, f"{python} lacks {names}.", f'Run: {python} -m pip install "{EXTRA}"')
-
-
 class Installation:
-    """Which Python the worker runs in and whether it is whole; another Python is asked once."""
+    """Which Python a place's workers run in and whether it is whole; another one is asked once.
 
-    def __init__(self, worker_python: str) -> None:
+    `needs` are the modules that its pipelines import and `extra` is the one of media-mcp's that
+    brings them.
+    """
+
+    def __init__(self, worker_python: str, needs: Sequence[str], extra: str) -> None:
         self.python = worker_python or sys.executable
         self.is_ours = not worker_python or worker_python == sys.executable
+        self.extra = extra
+        self._needs = tuple(needs)
         self._missing: tuple[str, ...] | None = None
 
     def environment(self, ours: dict[str, str]) -> dict[str, str]:
@@ -67,13 +66,14 @@ class Installation:
 
     def missing(self) -> tuple[str, ...]:
         """Return what is missing as far as is known without asking another Python."""
-        return missing_here() if self.is_ours else self._missing or ()
+        return missing_here(self._needs) if self.is_ours else self._missing or ()
 
     async def readiness(self, ours: dict[str, str]) -> Readiness:
         """Say whether the worker could run pipelines."""
         try:
             if not self.is_ours and self._missing is None:
-                self._missing = await missing_there(self.python, self.environment(ours))
+                environment = self.environment(ours)
+                self._missing = await missing_there(self.python, self._needs, environment)
         except NotConfigured as error:
             return Readiness(False, error.message, error.hint)
         return self.told()
@@ -81,4 +81,12 @@ class Installation:
     def told(self) -> Readiness:
         """Say the same from what is known by now."""
         missing = self.missing()
-        return unready(missing, "" if self.is_ours else self.python) if missing else Readiness(True)
+        return self._unready(missing) if missing else Readiness(True)
+
+    def _unready(self, missing: Sequence[str]) -> Readiness:
+        names = ", ".join(missing)
+        package = f'"media-mcp[{self.extra}]"' if self.extra else "media-mcp"
+        if self.is_ours:
+            return Readiness(False, f"Not installed: {names}.", f"Run: pip install {package}")
+        fix = f"Run: {self.python} -m pip install {package}"
+        return Readiness(False, f"{self.python} lacks {names}.", fix)

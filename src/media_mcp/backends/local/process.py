@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from subprocess import PIPE
 from typing import cast
 
@@ -22,6 +23,7 @@ log = logging.getLogger("media_mcp.worker")
 
 START_SECONDS = 60.0
 GOODBYE_SECONDS = 5.0
+BOOTSTRAP = Path(__file__).resolve().parents[2] / "worker" / "bootstrap.py"
 _LAST_WORDS = 200
 _STDIN, _STDOUT, _STDERR = range(3)
 
@@ -51,7 +53,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
         Raises `WorkerDied`, or the error the worker met while it looked for its device.
         """
-        command = [python, "-P", "-m", "media_mcp.worker", "--device", device]
+        command = [python, "-P", str(BOOTSTRAP), "--device", device]
         _, worker = await asyncio.get_running_loop().subprocess_exec(
             lambda: cls(hang_seconds),
             *command,
