@@ -14,7 +14,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 VERSION = 2
 # The names that a card's `pipeline` may hold, and the kinds of media that each makes.
-PIPELINES: Mapping[str, frozenset[str]] = {"diffusers": frozenset({"image"})}
+PIPELINES: Mapping[str, frozenset[str]] = {
+    "diffusers": frozenset({"image"}),
+    "transformers": frozenset({"audio", "text", "image"}),
+}
 MAX_LINE = 2**20
 
 

@@ -15,6 +15,7 @@ from media_mcp.errors import BadCard, NotConfigured
 
 EMBEDDED = "embedded:"
 HERE = Path(__file__).parent
+INDEXES = ("model_index.json", "config.json")  # of a pipeline of several models, of a single one
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
 _LARGEST_HEADER = 100 * 2**20
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
@@ -49,8 +50,8 @@ def _embedded(name: str) -> Path:
 
 
 def _whole(folder: Path, hint: str) -> Path:
-    if not (folder / "model_index.json").is_file():
-        raise NotConfigured(f"There are no weights at {folder}: no model_index.json.", hint)
+    if not any((folder / index).is_file() for index in INDEXES):
+        raise NotConfigured(f"There are no weights at {folder}: no {' or '.join(INDEXES)}.", hint)
     return folder
 
 
@@ -64,7 +65,10 @@ def estimate(folder: Path, float_bytes: int) -> int:
 
 
 def _components(folder: Path) -> Iterator[str]:
-    for name, value in _read_json(folder / "model_index.json").items():
+    if not (folder / INDEXES[0]).is_file():
+        yield ""
+        return
+    for name, value in _read_json(folder / INDEXES[0]).items():
         if isinstance(value, list) and value and value[0] is not None:
             yield name
 

@@ -15,6 +15,7 @@ from media_mcp.worker.protocol import PIPELINES
 EMBEDDED = "embedded:"
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
 _INDEX = "model_index.json"
+_INDEXES = (_INDEX, "config.json")  # of a pipeline of several models, of a single one
 _READY = Readiness(True)
 _ELSEWHERE = "Take another route, or a newer media-mcp."
 _NOT_YET = ("ModularPipeline",)  # which has a loader of its own
@@ -38,6 +39,7 @@ def readiness(
 
 def _wanted(spec: Mapping[str, JSON]) -> Iterator[str]:
     yield str(spec.get("weights", ""))
+    yield from map(str, (spec.get("companions") or {}).values())
     for lora in spec.get("loras", ()):
         yield str(lora["path"])
 
@@ -48,7 +50,7 @@ def _found(weights: str, spec: Mapping[str, JSON], environment: Mapping[str, str
         return _READY
     path = Path(os.path.expanduser(weights))  # noqa: PTH111 (pathlib's raises for unknown users)
     if path.is_absolute():
-        there = (path / _INDEX).is_file() if main else path.exists()
+        there = any((path / one).is_file() for one in _INDEXES) if main else path.exists()
         return _READY if there else _absent_here(path)
     if not _HUB_ID.match(weights):
         reason = f"weights: {weights[:80]!r} is no embedded:NAME, absolute path or ORG/NAME."
@@ -96,7 +98,7 @@ def snapshot(cache: Path, repo: str, revision: str) -> Path | None:
 def _whole(folder: Path) -> bool:
     """Whether nothing is missing: a download may have stopped half way."""
     if not (folder / _INDEX).is_file():
-        return any(folder.iterdir())
+        return _has_shards(folder) if (folder / _INDEXES[1]).is_file() else any(folder.iterdir())
     parts = [name for name, value in _read(folder / _INDEX).items() if _is_component(value)]
     return all((folder / part).is_dir() and _has_shards(folder / part) for part in parts)
 

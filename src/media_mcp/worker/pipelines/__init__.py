@@ -8,7 +8,10 @@ from importlib import import_module
 from media_mcp.errors import NotConfigured, did_you_mean
 from media_mcp.worker.work import Pipeline
 
-PIPELINES: Mapping[str, str] = {"diffusers": "media_mcp.worker.pipelines.diffusers:run"}
+PIPELINES: Mapping[str, str] = {
+    "diffusers": "media_mcp.worker.pipelines.diffusers:run",
+    "transformers": "media_mcp.worker.pipelines.transformers:run",
+}
 
 
 def find_pipeline(name: str) -> Pipeline:
