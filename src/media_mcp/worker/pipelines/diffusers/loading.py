@@ -1,4 +1,4 @@
-"""Finds the class and the weights that a card names, and loads them onto the device."""
+"""Finds the weights that a card names and loads them onto the device, each set once."""
 
 from __future__ import annotations
 
@@ -7,40 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from media_mcp.errors import BadCard, did_you_mean
-from media_mcp.worker import speed
+from media_mcp.errors import BadCard
+from media_mcp.worker.pipelines.diffusers.classes import find_class, is_modular
+from media_mcp.worker.pipelines.diffusers.family import Family, components_of
 from media_mcp.worker.weights import local_folder
 from media_mcp.worker.work import Work
 
 DTYPES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 
 
 def resident_name(spec: Mapping[str, Any], dtype: str, speed: str = "") -> str:
     """Return what tells these weights from others: `black-forest-labs/FLUX.1-schnell bfloat16`.
 
-    `speed` are the settings that they are loaded with.
+    Which class runs them is no part of it: text-to-image and image-to-image share one load. `speed`
+    are the settings that they are loaded with.
     """
-    keys = ("weights", "class", "revision", "variant")
-    parts = (*(spec.get(key) for key in keys), dtype, speed)
+    keys = ("weights", "revision", "variant")
+    more = [f"{name}={place}" for name, place in sorted(components_of(spec).items())]
+    parts = (*(spec.get(key) for key in keys), *more, dtype, speed)
     return " ".join(str(part) for part in parts if part)
-
-
-def find_class(spec: Mapping[str, Any]) -> Any:
-    """Return the class that loads the weights; `DiffusionPipeline` takes the one they name.
-
-    Raises `BadCard` for a `class` that is no pipeline of the diffusers installed here.
-    """
-    import diffusers
-
-    name = str(spec.get("class") or "DiffusionPipeline")
-    kind = getattr(diffusers, name, None) if name.isidentifier() else None
-    if isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline):
-        return kind
-    hint = did_you_mean(name, [known for known in dir(diffusers) if known.endswith("Pipeline")])
-    raise BadCard(
-        f"class: {name[:80]!r} is no pipeline of diffusers {diffusers.__version__}.",
-        hint or "Mend the model's card, or install a newer diffusers.",
-    )
 
 
 def dtype_name(spec: Mapping[str, Any], device: str) -> str:
@@ -56,39 +42,47 @@ def find_weights(work: Work, weights: str) -> Path:
     folder = local_folder(weights)
     if folder is not None:
         return folder
+    work.log(f"Looking for {weights} on this machine and on the hub.")
+    fetch = _fetch_modular if is_modular(find_class(work.run.spec)) else _fetch_ordinary
+    return Path(fetch(work.run.spec, weights))
+
+
+def _fetch_ordinary(spec: Mapping[str, Any], weights: str) -> str:
     from diffusers import DiffusionPipeline
 
-    spec = work.run.spec
-    work.log(f"Looking for {weights} on this machine and on the hub.")
-    found = DiffusionPipeline.download(
-        weights,
-        revision=spec.get("revision"),
-        variant=spec.get("variant"),
-        use_safetensors=True,
-        local_files_only=bool(spec.get("local_files_only", False)),
-        trust_remote_code=False,
+    return str(
+        DiffusionPipeline.download(
+            weights,
+            revision=spec.get("revision"),
+            variant=spec.get("variant"),
+            use_safetensors=True,
+            local_files_only=bool(spec.get("local_files_only", False)),
+            trust_remote_code=False,
+        )
     )
-    return Path(found)
 
 
-def load(work: Work, folder: Path, dtype: str) -> Any:
+def _fetch_modular(spec: Mapping[str, Any], weights: str) -> str:
+    from huggingface_hub import snapshot_download
+
+    return str(
+        snapshot_download(
+            weights,
+            revision=spec.get("revision"),
+            allow_patterns=list(FILES),
+            local_files_only=bool(spec.get("local_files_only", False)),
+        )
+    )
+
+
+def load(work: Work, folder: Path, dtype: str) -> Family:
     """Load the pipeline in `folder` onto the device: safetensors only, no code but diffusers'."""
-    import torch
-
     quieten()
     work.log(f"Loading {work.run.spec['weights']} on {work.device.name}.")
-    loader = speed.Loader(work)
-    pipe = find_class(work.run.spec).from_pretrained(
-        str(folder),
-        dtype=getattr(torch, dtype),
-        variant=work.run.spec.get("variant"),
-        use_safetensors=True,
-        local_files_only=True,
-        trust_remote_code=False,
-        **loader.arguments(folder),
-    )
+    family = Family(folder, dtype, work.device.name)
+    family.pipeline(work)
     work.check()
-    return loader.finish(pipe)
+    return family
 
 
 def quieten() -> None:

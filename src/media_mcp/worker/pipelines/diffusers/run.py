@@ -1,36 +1,35 @@
-"""Runs any diffusers text-to-image pipeline: the embedded sketch and FLUX go the same way.
+"""Does one job with any pipeline of diffusers: the embedded sketch and FLUX go the same way.
 
-A card's spec says `weights` (`embedded:NAME`, an absolute folder or a hub id) and may say `class`
-(of diffusers; else the one that the weights name), `dtype`, `revision`, `variant`,
-`local_files_only`, `threads`, `loras` and `enlarge` (which argument holds the side, in pixels, to
-enlarge pictures to). What the pipeline is called with comes ready from the server.
+What a card's spec may say is listed in CONTRIBUTING.md. What the pipeline is called with comes
+ready from the server, but for media, sizes and frames, which depend on the class (`calling`).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from media_mcp.errors import BadOutput
 from media_mcp.worker import speed
 from media_mcp.worker.device import peak_bytes
-from media_mcp.worker.encode import save_images
 from media_mcp.worker.pipelines import loras
-from media_mcp.worker.pipelines.diffusers.calling import Call, opened, plan_call
+from media_mcp.worker.pipelines.diffusers.calling import Call, plan_call, readable_refusals
+from media_mcp.worker.pipelines.diffusers.classes import find_class
 from media_mcp.worker.pipelines.diffusers.loading import (
     DTYPES,
     dtype_name,
-    find_class,
     find_weights,
     load,
     resident_name,
     use_threads,
 )
-from media_mcp.worker.pipelines.diffusers.outputs import enlarged
+from media_mcp.worker.pipelines.diffusers.outputs import Result, read, save
+from media_mcp.worker.pipelines.diffusers.words import parameters
 from media_mcp.worker.pipelines.faults import readable_faults
-from media_mcp.worker.pipelines.steps import counted, view
-from media_mcp.worker.residency import Plan, Resident
+from media_mcp.worker.pipelines.steps import counted, shown_bars, view
+from media_mcp.worker.residency import Plan
 from media_mcp.worker.weights import estimate
 from media_mcp.worker.work import Product, Work
 
@@ -38,20 +37,39 @@ COUNT = "num_images"
 
 
 def run(work: Work) -> Product:
-    """Draw `num_images` pictures (one unless said) with seeds seed, seed + 1 and so on."""
-    weights = str(work.run.spec.get("weights", ""))
+    """Make `num_images` results (one unless said) with seeds seed, seed + 1 and so on."""
+    with held(work) as ready:
+        call = plan_call(work, ready.pipe)
+        count = int(work.run.arguments.get(COUNT) or 1)
+        started = perf_counter()
+        results = [_make(work, ready.pipe, call, index, count) for index in range(count)]
+        return finished(work, ready, call, results, perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A pipeline for the time of one job, the seconds its load took and what changed it."""
+
+    pipe: Any
+    dtype: str
+    load_seconds: float
+    lossy: tuple[str, ...]
+
+
+@contextmanager
+def held(work: Work) -> Iterator[Ready]:
+    """Have the pipeline of the card's class, its weights loaded, its LoRAs and settings applied."""
+    spec, weights = work.run.spec, str(work.run.spec.get("weights", ""))
     with readable_faults(weights, work.device, work.residency):
-        dtype = dtype_name(work.run.spec, work.device.kind)
-        name = resident_name(work.run.spec, dtype, speed.resident_part(work))
-        with (
-            work.residency.hold(
-                name, lambda: _plan_load(work, weights, dtype), model=work.run.model
-            ) as resident,
-            loras.applied(work, resident.value),
-            speed.applied(work, resident.value) as lossy,
-        ):
-            product = _draw_all(work, resident, dtype)
-            return replace(product, facts={**product.facts, "speed": lossy}) if lossy else product
+        dtype = dtype_name(spec, work.device.kind)
+        name = resident_name(spec, dtype, speed.resident_part(work))
+        with work.residency.hold(
+            name, lambda: _plan_load(work, weights, dtype), model=work.run.model
+        ) as resident:
+            use_threads(spec)
+            pipe = resident.value.pipeline(work)
+            with loras.applied(work, pipe), speed.applied(work, pipe) as lossy:
+                yield Ready(pipe, dtype, resident.load_seconds, tuple(lossy))
 
 
 def _plan_load(work: Work, weights: str, dtype: str) -> Plan:
@@ -60,46 +78,70 @@ def _plan_load(work: Work, weights: str, dtype: str) -> Plan:
     return Plan(estimate(folder, DTYPES[dtype]), lambda: load(work, folder, dtype))
 
 
-def _draw_all(work: Work, resident: Resident, dtype: str) -> Product:
-    arguments, pipe = work.run.arguments, resident.value
-    use_threads(work.run.spec)
-    call = plan_call(pipe, opened(work, work.run.call))
-    if call.ignored:
-        work.log(f"Ignored, as {type(pipe).__name__} has no use for it: {', '.join(call.ignored)}.")
-    count = int(arguments.get(COUNT) or 1)
-    started = perf_counter()
-    pictures = [_draw(work, pipe, call, index, count) for index in range(count)]
-    seconds = perf_counter() - started
-    side = arguments.get(work.run.spec.get("enlarge", ""))
-    made = save_images(work, [enlarged(picture, side) for picture in pictures])
-    facts = _facts(work, resident, dtype) | {
-        "native_size": f"{pictures[0].width}x{pictures[0].height}",
-        "run_seconds": round(seconds, 3),
-    }
-    return Product(tuple(made), facts | ({"ignored": list(call.ignored)} if call.ignored else {}))
-
-
-def _draw(work: Work, pipe: Any, call: Call, index: int, count: int) -> Any:
-    """Draw one picture; each has a run of its own, as some pipelines fail on lists of prompts."""
-    import torch
-
+def _make(work: Work, pipe: Any, call: Call, index: int, count: int) -> Result:
+    """Make one result; each has a run of its own, as some pipelines fail on lists of prompts."""
     work.check()
     own = view(pipe, counted(work.step, index, count))
-    # On the CPU whatever the device is, so that a seed means the same picture everywhere.
-    generator = torch.Generator("cpu").manual_seed(work.run.seed + index)
-    pictures = own(**call.kwargs, generator=generator, output_type="pil").images
-    if not pictures:
-        raise BadOutput(f"{type(pipe).__name__} returned no picture.", "Try another seed.")
-    return pictures[0]
+    with readable_refusals(work), shown_bars(own):
+        returned = own(**call.kwargs, **ours(pipe, [work.run.seed + index]))
+    return read(pipe, returned)
 
 
-def _facts(work: Work, resident: Resident, dtype: str) -> dict[str, Any]:
+def ours(pipe: Any, seeds: list[int]) -> dict[str, Any]:
+    """Return what we pass ourselves: a generator for each seed, and in what form we want results.
+
+    Generators are on the CPU whatever the device is, so that a seed means the same everywhere.
+    """
+    import torch
+
+    takes = parameters(pipe)
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+    given: dict[str, Any] = {}
+    if "generator" in takes:
+        given["generator"] = generators if len(seeds) > 1 else generators[0]
+    else:
+        torch.manual_seed(seeds[0])
+    if takes.get("output_type") == "pil" and "num_frames" in takes and not hasattr(pipe, "blocks"):
+        given["output_type"] = "np"  # so that numbers that are none are seen
+    return given
+
+
+def finished(
+    work: Work, ready: Ready, call: Call, results: list[Result], seconds: float
+) -> Product:
+    """Save what was made and say what was done."""
+    if call.ignored:
+        name = type(ready.pipe).__name__
+        work.log(f"Ignored, as {name} has no use for it: {', '.join(call.ignored)}.")
+    changed = [*call.changed, *_differences(call, results[0])]
+    facts = _facts(work, ready) | {"run_seconds": round(seconds, 3)}
+    if size := results[0].size:
+        facts["native_size"] = _by(size)
+    told = {"changed": changed, "ignored": list(call.ignored), "speed": list(ready.lossy)}
+    made = save(work, results, call.fps)
+    return Product(tuple(made), facts | {name: value for name, value in told.items() if value})
+
+
+def _differences(call: Call, result: Result) -> Iterator[str]:
+    """Say what came out otherwise than was asked for."""
+    if call.size and result.size and result.size != call.size:
+        yield f"size {_by(result.size)} instead of {_by(call.size)}"
+    frames = call.kwargs.get("num_frames")
+    if frames and result.frames is not None and len(result.frames) != frames:
+        yield f"{len(result.frames)} frames instead of {frames}"
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _facts(work: Work, ready: Ready) -> dict[str, Any]:
     return {
         "seed": work.run.seed,
         "steps": work.run.call.get("num_inference_steps"),
-        "load_seconds": round(resident.load_seconds, 3),
+        "load_seconds": round(ready.load_seconds, 3),
         "device": work.device.name,
-        "dtype": dtype,
+        "dtype": ready.dtype,
         "peak_memory_bytes": _peak(work.device.name),
     }
 
