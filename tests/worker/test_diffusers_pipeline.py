@@ -157,10 +157,12 @@ def test_a_class_that_is_no_pipeline_is_the_cards_fault(
     assert caught.value.hint == hint
 
 
-def test_weights_of_two_classes_are_told_apart() -> None:
+def test_weights_have_one_name_whatever_class_runs_them() -> None:
     spec = {"weights": "a/b", "revision": "main"}
     assert loading.resident_name(spec, "float32") == "a/b main float32"
-    assert loading.resident_name(spec | {"class": "P"}, "float32") == "a/b P main float32"
+    assert loading.resident_name(spec | {"class": "P"}, "float32") == "a/b main float32"
+    more = spec | {"components": {"controlnet": "c/d"}}
+    assert loading.resident_name(more, "float32") == "a/b main controlnet=c/d float32"
 
 
 def test_a_dtype_is_the_card_s_or_what_the_device_is_best_at() -> None:
@@ -203,7 +205,7 @@ def test_code_that_comes_with_weights_is_never_run(
     (folder / "model_index.json").write_text(json.dumps(index))
     (folder / "pipeline.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Stolen: ...")
 
-    with pytest.raises(ValueError, match="trust_remote_code"):
+    with pytest.raises(NotConfigured, match=r"weights are for .*Stolen.*which diffusers .* lacks"):
         pipeline.run(work_of(flux | {"weights": str(folder)}, **PROMPT))
     assert not (tmp_path / "ran").exists()
 

@@ -316,7 +316,8 @@ def container_for(path: Path) -> Any:
 
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
     container = av.open(str(path), "w", options=options)
-    container.flags |= av.container.Flags.bitexact.value
+    exact: Any = av.container.Flags.bitexact
+    container.flags |= exact.value
     return container
 
 

@@ -86,7 +86,7 @@ def shown_bars(own: Any) -> Iterator[None]:
 
     The name is replaced in the modules of the view's blocks; a worker runs one job at a time.
     """
-    modules = {
+    modules: set[Any] = {
         module
         for block in _all_blocks(getattr(own, "_blocks", None))
         if hasattr(module := sys.modules[type(block).__module__], "tqdm")

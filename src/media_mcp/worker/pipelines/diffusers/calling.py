@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from media_mcp.errors import InvalidArguments, Problem
 from media_mcp.worker.pipelines.diffusers import fitting, sizes
@@ -61,20 +61,20 @@ def _set_pace(work: Work, pipe: Any, call: Call) -> None:
     """Settle frames a second and how many frames, of which a class makes n * k + 1."""
     spec, kwargs, takes = work.run.spec, call.kwargs, call.takes
     rate = next((name for name in ("frame_rate", "fps") if name in takes), "")
-    own = takes.get(rate) if rate else None
-    call.fps = float(kwargs.get(rate) or spec.get("fps") or (own if _is_number(own) else FPS))
+    told = (kwargs.get(rate), spec.get("fps"), takes.get(rate))
+    call.fps = float(next((one for one in told if _is_number(one) and one > 0), FPS))
     if rate and spec.get("fps"):
         kwargs.setdefault(rate, spec["fps"])
     if "num_frames" not in takes:
         return
     seconds = kwargs.pop("duration", None) if "duration" not in takes else None
-    if "num_frames" not in kwargs and _is_number(seconds):
+    if "num_frames" not in kwargs and _is_number(seconds) and seconds:
         kwargs["num_frames"] = sizes.nearest(round(seconds * call.fps), sizes.frame_step(pipe), 1)
     if _is_number(kwargs.get("num_frames")):
         kwargs["num_frames"] = _frames(work, pipe, call, int(kwargs["num_frames"]))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -97,8 +97,9 @@ def _set_size(work: Work, pipe: Any, call: Call) -> None:
     """Settle width and height: the call's, the card's table's or a picture's, in multiples."""
     kwargs, spec = call.kwargs, work.run.spec
     if table := spec.get("sizes"):
-        words = [kwargs.pop(name, None) for name in TABLE]
-        kwargs |= _sides(sizes.from_table(table, *words, fitting.first_size(kwargs)))
+        resolution, ratio = (kwargs.pop(name, None) for name in TABLE)
+        picture = fitting.first_size(kwargs)
+        kwargs |= _sides(sizes.from_table(table, resolution, ratio, picture))
     if not all(side in call.takes for side in SIZE):
         return
     if not any(kwargs.get(side) for side in SIZE):

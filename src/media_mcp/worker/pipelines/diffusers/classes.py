@@ -15,21 +15,25 @@ MODULAR = "ModularPipeline"
 ANY = "DiffusionPipeline"
 
 
-def find_class(spec: Mapping[str, Any], folder: Path | None = None) -> Any:
-    """Return the class that the card or, without one there, the index in `folder` names.
+def find_class(spec: Mapping[str, Any], named: str = ANY) -> Any:
+    """Return the class that the card names or, where it names none, the one called `named`.
 
-    `DiffusionPipeline` where neither is known yet. Raises `BadCard` for a `class` that is no
-    pipeline of the diffusers installed here, `NotConfigured` for such an index.
+    Raises `BadCard` for a `class` that is no pipeline of the diffusers installed here,
+    `NotConfigured` for such a one that the weights name.
     """
+    import diffusers
+
     given = spec.get("class")
-    name = str(given or (named_in(folder) if folder else ANY))
+    name = str(given or named)
     kind = _class_called(name)
     if kind is not None:
         return kind
     if not given:
-        raise _unknown_in(name, folder)
-    import diffusers
-
+        raise NotConfigured(
+            f"The weights are for {name[:80]!r}, which diffusers {diffusers.__version__} lacks.",
+            "Install a newer diffusers, or name a `class` in the card; code that comes with "
+            "weights is never run.",
+        )
     known = [one for one in dir(diffusers) if one.endswith("Pipeline")]
     raise BadCard(
         f"class: {name[:80]!r} is no pipeline of diffusers {diffusers.__version__}.",
@@ -45,16 +49,6 @@ def _class_called(name: str) -> Any:
     return kind if isinstance(kind, type) and issubclass(kind, bases) else None
 
 
-def _unknown_in(name: str, folder: Path | None) -> NotConfigured:
-    import diffusers
-
-    return NotConfigured(
-        f"The weights at {folder} are for {name[:80]!r}, which diffusers {diffusers.__version__} "
-        "does not have.",
-        "Install a newer diffusers, or name a `class` in the card.",
-    )
-
-
 def is_modular(kind: Any) -> bool:
     """Whether a class is one of Modular Diffusers, which load and are called in another way."""
     import diffusers
@@ -65,7 +59,8 @@ def is_modular(kind: Any) -> bool:
 def named_in(folder: Path) -> str:
     """Return the class that the index file in `folder` names; modular ones go by their base.
 
-    A repository that has both files is of an ordinary pipeline.
+    A repository that has both files is of an ordinary pipeline. One that brings code of its own
+    names its file, too, which is no class of ours.
     """
     return str(index_of(folder, INDEX).get("_class_name") or MODULAR)
 

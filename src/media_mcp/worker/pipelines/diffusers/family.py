@@ -8,7 +8,7 @@ from typing import Any
 
 from media_mcp.errors import BadCard, NotConfigured
 from media_mcp.worker import speed
-from media_mcp.worker.pipelines.diffusers.classes import find_class, is_modular
+from media_mcp.worker.pipelines.diffusers.classes import find_class, is_modular, named_in
 from media_mcp.worker.work import Work
 
 
@@ -21,6 +21,7 @@ class Family:
 
     def __init__(self, folder: Path, dtype: str, device: str) -> None:
         self.folder = folder
+        self._named = named_in(folder)
         self._dtype = dtype
         self._device = device
         self._made: dict[str, Any] = {}
@@ -36,7 +37,7 @@ class Family:
     def pipeline(self, work: Work) -> Any:
         """Return the pipeline that runs this work, made when it is first asked for."""
         spec = work.run.spec
-        kind = find_class(spec, self.folder)
+        kind = find_class(spec, self._named)
         modular = is_modular(kind)
         name = f"{kind.__name__} {spec.get('workflow') or ''}" if modular else kind.__name__
         if name not in self._made:

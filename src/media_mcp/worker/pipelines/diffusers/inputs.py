@@ -123,7 +123,9 @@ def open_sound(path: str, said: str, rate: int) -> Any:
         with av.open(path) as container:
             stream = container.streams.audio[0]
             resampler = av.AudioResampler(format="fltp", rate=rate)
-            frames = [one for frame in container.decode(stream) for one in resampler.resample(frame)]
+            frames = [
+                one for frame in container.decode(stream) for one in resampler.resample(frame)
+            ]
             parts = [frame.to_ndarray() for frame in (*frames, *resampler.resample(None))]
     except (OSError, ValueError, IndexError, av.FFmpegError) as error:
         raise _unreadable(said, "sound", error) from None

@@ -26,7 +26,7 @@ from media_mcp.worker.pipelines.diffusers.loading import (
     use_threads,
 )
 from media_mcp.worker.pipelines.diffusers.outputs import Result, read, save
-from media_mcp.worker.pipelines.diffusers.words import parameters
+from media_mcp.worker.pipelines.diffusers.words import REQUIRED, parameters
 from media_mcp.worker.pipelines.faults import readable_faults
 from media_mcp.worker.pipelines.steps import counted, shown_bars, view
 from media_mcp.worker.residency import Plan
@@ -101,8 +101,9 @@ def ours(pipe: Any, seeds: list[int]) -> dict[str, Any]:
         given["generator"] = generators if len(seeds) > 1 else generators[0]
     else:
         torch.manual_seed(seeds[0])
-    if takes.get("output_type") == "pil" and "num_frames" in takes and not hasattr(pipe, "blocks"):
-        given["output_type"] = "np"  # so that numbers that are none are seen
+    if takes.get("output_type") in ("pil", REQUIRED):
+        plain = "num_frames" in takes and not hasattr(pipe, "blocks")
+        given["output_type"] = "np" if plain else "pil"  # in arrays, numbers that are none are seen
     return given
 
 
@@ -117,7 +118,7 @@ def finished(
     facts = _facts(work, ready) | {"run_seconds": round(seconds, 3)}
     if size := results[0].size:
         facts["native_size"] = _by(size)
-    told = {"changed": changed, "ignored": list(call.ignored), "speed": list(ready.lossy)}
+    told = {"changed": changed, "ignored": list(call.ignored), "speed": ready.lossy}
     made = save(work, results, call.fps)
     return Product(tuple(made), facts | {name: value for name, value in told.items() if value})
 
