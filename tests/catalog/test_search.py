@@ -155,7 +155,6 @@ def test_scores_never_rise_down_the_rows(catalog: Catalog) -> None:
         ({"media_in": MediaKind.VIDEO}, lambda h: MediaKind.VIDEO in h.media_in),
         ({"media_out": MediaKind.AUDIO}, lambda h: MediaKind.AUDIO in h.media_out),
     ],
-    ids=str,
 )
 def test_filters_hold(catalog: Catalog, filters: dict[str, object], fits: object) -> None:
     rows = found(catalog, "", limit=5000, **filters)
