@@ -6,6 +6,7 @@ MediaError                  the root; nothing else is caught at a door
 │   ├── NotFound            no such model, tool, job, asset or task (or not yours)
 │   └── BadMedia            an input cannot be read, is too big, of the wrong type or out of bounds
 ├── Refused                 the rules: policy, budget, licence or consent says no
+│   ├── OverBudget          it may cost more than is left; nothing ran and nothing was spent
 │   └── ContentRefused      the place that ran it will not make this; the same call fails again
 ├── NotConfigured           the operator: something must be installed, set or freed first
 │   ├── MissingExtra        a Python package is absent; the message holds the pip command
@@ -74,6 +75,10 @@ class BadMedia(BadInput):
 
 class Refused(MediaError):
     code = "refused"
+
+
+class OverBudget(Refused):
+    code = "over_budget"
 
 
 class ContentRefused(Refused):

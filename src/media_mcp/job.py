@@ -98,6 +98,8 @@ class Quote:
     `None` means unknown and is said, never guessed. `ready` is false, with a reason that names the
     next step, when the route cannot run now. `basis` says in words how the price came about and
     `timing` the seconds; `certainty` and `as_of` are those of the price, `licence` the route's own.
+    `gpu_seconds` is how long it would hold a device of this machine: None if it holds none, 0 where
+    nobody knows.
     """
 
     backend: str
@@ -108,6 +110,7 @@ class Quote:
     reason: str = ""
     basis: str = ""
     timing: str = ""
+    gpu_seconds: float | None = None
     certainty: Certainty = "unknown"
     as_of: str = ""
     licence: str = ""
@@ -191,6 +194,7 @@ class Job:
     are gone once it has ended. `lifetime` is how many seconds its outputs are kept after that.
     `pinned`: its caller named the backend, so no other is tried; `tried` are the keys of the routes
     that failed before this one. One that is to run `once` is not tried again when it fails.
+    `gpu_quoted` is as in `Quote`; `gpu_seconds` is how long it has held a device so far.
     """
 
     id: str
@@ -225,6 +229,8 @@ class Job:
     pinned: bool = False
     tried: tuple[str, ...] = ()
     once: bool = False
+    gpu_quoted: float | None = None
+    gpu_seconds: float = 0.0
 
     @property
     def seconds(self) -> float | None:

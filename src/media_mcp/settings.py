@@ -33,7 +33,15 @@ KeepHere = Literal["nothing", "inputs", "everything"]
 Speed = Annotated[
     speeds.Choice, NoDecode, BeforeValidator(speeds.choice), PlainSerializer(speeds.Choice.told)
 ]
+HOURLY = {"A100": 0.99, "H100": 1.89, "H200": 2.10}  # US dollars; what clouds asked in 2026-11
 SECRETS = frozenset({"api_key", "fal_key"})  # settings whose values are never shown
+
+
+def _hourly(given: object) -> object:
+    return HOURLY.get(given.upper(), given) if isinstance(given, str) else given
+
+
+GpuRate = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_hourly)]
 
 
 def config_dir() -> Path:
@@ -54,8 +62,34 @@ def cache_dir() -> Path:
     return Path(base) / "media-mcp"
 
 
+class Budget(BaseModel):
+    """What a table `[budget]` may set. A limit that is left out does not hold.
+
+    Money is in US dollars; days are UTC. No tool can change any of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    usd_per_day: float | None = Field(default=None, ge=0)
+    usd: float | None = Field(default=None, ge=0)
+    gpu_seconds_per_day: float | None = Field(default=None, ge=0)
+    gpu_seconds: float | None = Field(default=None, ge=0)
+    usd_if_unknown: float | None = Field(default=None, ge=0)
+
+
+class CallerRules(BaseModel):
+    """What a table `[callers.<name>]` may set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    budget: Budget = Budget()
+
+
 class ProjectRules(BaseModel):
-    """What a table `[projects.<name>]` may set: that counts over the setting itself."""
+    """What a table `[projects.<name>]` may set: that counts over the setting itself.
+
+    But `budget`, which holds beside the one of all projects.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +98,7 @@ class ProjectRules(BaseModel):
     licences: list[str] | None = None
     keep_here: KeepHere | None = None
     speed: Speed | None = None
+    budget: Budget = Budget()
 
 
 class Settings(BaseSettings):
@@ -95,6 +130,23 @@ class Settings(BaseSettings):
         ge=0,
         description="Ask before a job that may cost more than this many US dollars; unset: never.",
     )
+    budget: Budget = Field(
+        default_factory=Budget,
+        description="What all jobs on this data folder may cost: `usd_per_day`, `usd` in all, "
+        "`gpu_seconds_per_day`, `gpu_seconds`. A job whose price nobody knows counts as "
+        "`usd_if_unknown`, and is refused without it where money is limited.",
+    )
+    callers: dict[str, CallerRules] = Field(
+        default_factory=dict,
+        description="Rules of single callers: `budget` in a table `[callers.<name>]` holds beside "
+        "that of all.",
+    )
+    gpu_rate: GpuRate = Field(
+        default=0.0,
+        description="What an hour on a device of this machine costs in US dollars, so that local "
+        "and hosted compare: a number, or that of a card that is rented by the hour: "
+        "`H100` (1.89), `H200` (2.10), `A100` (0.99).",
+    )
     project: str = Field(
         default="default",
         pattern=PROJECT,
@@ -103,7 +155,8 @@ class Settings(BaseSettings):
     projects: dict[str, ProjectRules] = Field(
         default_factory=dict,
         description="Rules of single projects: `prefer`, `offline`, `licences`, `keep_here` and "
-        "`speed` in a table `[projects.<name>]` count over those of the same name here.",
+        "`speed` in a table `[projects.<name>]` count over those of the same name here; `budget` "
+        "there holds beside that of all.",
     )
     prefer: Prefer = Field(
         default="card",

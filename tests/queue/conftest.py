@@ -33,6 +33,7 @@ class ScriptedBackend:
     ready: Readiness = field(default_factory=lambda: Readiness(True))
     price: float | None = 0.5
     seconds: float | None = 1.0
+    gpu: float | None = None
     runs: list = field(default_factory=list)
     cancelled: list = field(default_factory=list)
 
@@ -50,7 +51,7 @@ class ScriptedBackend:
         return self.ready
 
     def quote(self, model, route, arguments):
-        return Quote(self.name, self.price, self.price, self.seconds)
+        return Quote(self.name, self.price, self.price, self.seconds, gpu_seconds=self.gpu)
 
     def warm(self):
         return self.loaded

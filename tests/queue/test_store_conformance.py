@@ -395,8 +395,15 @@ async def test_lists_page_and_spend_adds_up(shelf, store):
     assert [a.sha256[0] for a in await store.assets("ann", before=assets[-1].uri)] == ["0"]
     spend = await store.spend("ann")
     assert (spend["cost"], spend["seconds"], spend["jobs"]) == (1.5, 6.0, 3)
-    assert spend["by_model"]["m1"] == {"cost": 0.5, "seconds": 2.0, "jobs": 1}
-    assert spend["by_day"] == {"2027-01-15": {"cost": 1.5, "seconds": 6.0, "jobs": 3}}
+    assert spend["by_model"]["m1"] == {
+        "cost": 0.5,
+        "gpu_seconds": 0.0,
+        "seconds": 2.0,
+        "jobs": 1,
+    }
+    assert spend["by_day"] == {
+        "2027-01-15": {"cost": 1.5, "gpu_seconds": 0.0, "seconds": 6.0, "jobs": 3}
+    }
 
 
 async def test_durations_are_those_of_the_latest_successes_of_a_model_on_a_backend(shelf, store):

@@ -78,7 +78,31 @@ async def test_a_client_that_cannot_ask_is_refused_with_what_to_do(
     ):
         result = await client.call_tool("test_dear", {"prompt": "x"})
         assert "cannot ask its user" in result.structured_content["error"]["message"]
-        assert "confirm_above" in result.structured_content["next"]
+        assert "call again with confirm_cost: 2.5 added" in result.structured_content["next"]
+        agreed = await client.call_tool("test_dear", {"prompt": "x", "confirm_cost": 2.5})
+        assert agreed.structured_content["state"] == "succeeded"
+
+
+async def test_consent_to_less_than_it_may_cost_is_none(opened: Opened, era: str) -> None:
+    async with (
+        opened(backends=paid(), confirm_above=1.0) as (app, server),
+        Client(server.sdk, mode=era) as client,
+    ):
+        result = await client.call_tool("test_dear", {"prompt": "x", "confirm_cost": 2.4})
+        assert "cannot ask its user" in result.structured_content["error"]["message"]
+        through = {"model": "test/dear", "arguments": {"prompt": "x", "confirm_cost": 3}}
+        run = await client.call_tool("run_model", through)
+        assert run.structured_content["state"] == "succeeded"
+        assert len(await app.queue.jobs(Caller())) == 1
+
+
+@pytest.mark.parametrize("wrong", [-1, "a lot", True, [2]])
+async def test_consent_that_is_no_amount_is_refused(opened: Opened, wrong: JSON) -> None:
+    async with opened(backends=paid()) as (_, server), Client(server.sdk) as client:
+        result = await client.call_tool("test_dear", {"prompt": "x", "confirm_cost": wrong})
+        assert result.is_error
+        assert "confirm_cost: is" in result.structured_content["error"]["message"]
+        assert "in US dollars" in result.structured_content["error"]["message"]
 
 
 async def test_a_cheap_job_is_not_asked_about(opened: Opened, era: str) -> None:

@@ -271,6 +271,25 @@ def cancel(job_id: o.JobId, as_json: o.AsJson = False, data_dir: o.DataDir = Non
 
 
 @app.command()
+def spend(
+    plot: o.Plot = None,
+    as_json: o.AsJson = False,
+    project: o.Project = None,
+    data_dir: o.DataDir = None,
+) -> int:
+    """Show what jobs have cost, by day, model and route, and what is left of the budget.
+
+    \b
+    media-mcp spend
+    media-mcp spend --plot spend.svg
+    """
+    from media_mcp.cli.spend import show_spend
+    from media_mcp.settings import load_settings
+
+    return show_spend(load_settings(data_dir=data_dir, project=project), plot, as_json)
+
+
+@app.command()
 def doctor(as_json: o.AsJson = False, data_dir: o.DataDir = None, device: o.Device = None) -> int:
     """Check the installation: versions, data folder, catalog, each backend and what mends it."""
     from media_mcp.cli.doctor import doctor as start

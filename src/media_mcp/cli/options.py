@@ -112,6 +112,10 @@ Out = Annotated[
     Path | None,
     Option(metavar="DIR", file_okay=False, help="Copy the outputs into this folder."),
 ]
+Plot = Annotated[
+    Path | None,
+    Option(metavar="FILE", dir_okay=False, help="Also draw it into this file, as SVG."),
+]
 Backend = Annotated[
     str, Option(metavar="NAME", help="Run on this backend only.", show_default=False)
 ]

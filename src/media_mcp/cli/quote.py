@@ -58,6 +58,7 @@ async def _quotes(
                 order.inputs,
                 rehearse=settings.rehearse,
                 rules=queue.rules(caller),
+                gpu_rate=settings.gpu_rate,
             )
             return await policy.quotes(asked, backends, queue.durations)
     finally:

@@ -7,13 +7,22 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import anyio
 
-from media_mcp.backends.base import Backend, Run
+from media_mcp.backends.base import Backend, Report, Run
 from media_mcp.catalog.model import Model
-from media_mcp.errors import BackendFailed, BadMedia, BadOutput, MediaError, StorageFailed
+from media_mcp.errors import (
+    BackendFailed,
+    BadMedia,
+    BadOutput,
+    MaybeSpent,
+    MediaError,
+    OverBudget,
+    StorageFailed,
+)
 from media_mcp.job import JSON, Asset, Failure, Job, JobState, Output, Result
 from media_mcp.queue.folder import WorkFolder
 from media_mcp.queue.news import News
@@ -33,7 +42,8 @@ STORE_AGAIN_SECONDS = 2.0
 class Rooms:
     """What an attempt works with.
 
-    `attempts` is how often a job is started on a route; `ring` tells that a backend has work.
+    `attempts` is how often a job is started on a route; `gpu_rate` is what an hour on a device of
+    ours costs (US dollars); `ring` tells that a backend has work.
     """
 
     store: Store
@@ -42,6 +52,7 @@ class Rooms:
     news: News
     work_dir: Path
     attempts: int
+    gpu_rate: float
     router: Router
     ring: Callable[[str], None]
 
@@ -57,6 +68,7 @@ class Attempt:
         self._stopped: str | None = None
         self._stale = False
         self.requeued = False
+        self._gpu_seconds = claim.job.gpu_seconds
         self._scribe = Scribe(claim, rooms.store, rooms.news, self.lose)
         self._folder = WorkFolder(rooms.work_dir, claim.job)
 
@@ -92,6 +104,7 @@ class Attempt:
         return outcome
 
     async def _run_backend(self) -> Result | Exception:
+        started = perf_counter()
         try:
             return await self._backend.run(await self._prepare())
         except Exception as error:
@@ -101,6 +114,9 @@ class Attempt:
             if task is not None and task.cancelling():
                 raise
             return RuntimeError("The backend was cancelled, but not by us.")
+        finally:
+            if self.claim.job.gpu_quoted is not None:
+                self._gpu_seconds += perf_counter() - started
 
     async def _prepare(self) -> Run:
         job = self.claim.job
@@ -125,7 +141,8 @@ class Attempt:
         if isinstance(outcome, Result):
             await self._succeed(outcome)
         elif self._stopped is not None:
-            await self._end(Ending(JobState.CANCELLED, message=self._stopped))
+            cost = self._cost(None)
+            await self._end(Ending(JobState.CANCELLED, message=self._stopped, cost=cost))
         elif isinstance(outcome, BackendFailed) and self._may_retry(outcome):
             await self._retry(outcome)
         elif outcome is not None:
@@ -156,9 +173,14 @@ class Attempt:
             assets=tuple(assets),
             facts=result.facts,
             findings=await findings(assets, self.claim.job, model),
-            cost=result.cost,
+            cost=self._cost(result.cost),
             reports=self._scribe.rest(),
         )
+
+    def _cost(self, told: float | None) -> float | None:
+        """Return what the backend asks for, and what the time on a device of ours costs."""
+        ours = self._gpu_seconds * self._rooms.gpu_rate / 3600
+        return (told or 0.0) + ours if ours else told
 
     async def _put(self, output: Output, model: Model, result: Result) -> Asset:
         job = self.claim.job
@@ -175,13 +197,18 @@ class Attempt:
 
     async def _give_up(self, error: Exception, result: Result | None = None) -> None:
         """Go on by another route, or end the job and say which one there would be."""
-        way = await self._way_on(error, result)
+        way, reports = await self._way_on(error, result), self._scribe.rest()
         if isinstance(way, Detour):
-            return await self._reroute(way)
+            try:
+                return await self._reroute(way, reports)
+            except OverBudget as over:
+                way = f"{way.route.backend} could run it, but {over.message}"
         failure = self._failure(error)
         failure = replace(failure, hint=f"{way} {failure.hint}".strip())
-        cost, reports = result.cost if result else None, self._scribe.rest()
-        await self._end(Ending(JobState.FAILED, failure=failure, cost=cost, reports=reports))
+        cost = self._cost(result.cost if result else None)
+        unsure = isinstance(error, MaybeSpent) or (result is not None and result.cost is None)
+        ending = Ending(JobState.FAILED, failure=failure, cost=cost, reports=reports, unsure=unsure)
+        await self._end(ending)
 
     async def _way_on(self, error: Exception, result: Result | None) -> Detour | str:
         spent = may_be_spent(self.claim.job, error, self._scribe.remote_id, result)
@@ -191,9 +218,9 @@ class Attempt:
             log.exception("No other route was found for job %s", self.claim.job.id)
             return ""
 
-    async def _reroute(self, detour: Detour) -> None:
-        reports = self._scribe.rest()
-        await self._write(lambda: self._rooms.store.reroute(self.claim, detour, reports))
+    async def _reroute(self, detour: Detour, reports: Sequence[Report]) -> None:
+        ran = self._gpu_seconds
+        await self._write(lambda: self._rooms.store.reroute(self.claim, detour, reports, ran))
         self._rooms.ring(detour.route.backend)
 
     def _failure(self, error: Exception) -> Failure:
@@ -203,13 +230,14 @@ class Attempt:
         return failure
 
     async def _end(self, ending: Ending) -> None:
+        ending = replace(ending, gpu_seconds=round(self._gpu_seconds, 6))
         await self._write(lambda: self._rooms.store.end(self.claim, ending))
 
     async def _retry(self, error: Exception) -> None:
         spent = self.claim.spent + 1
         why = f"attempt {spent} of {self._rooms.attempts} failed: {error}"
-        reports = self._scribe.rest()
-        await self._write(lambda: self._rooms.store.retry(self.claim, why, reports))
+        reports, ran = self._scribe.rest(), self._gpu_seconds
+        await self._write(lambda: self._rooms.store.retry(self.claim, why, reports, ran))
         self.requeued = True
 
     async def _write(self, write: Callable[[], Awaitable[Job]]) -> None:

@@ -29,6 +29,8 @@ from media_mcp.job import (
     Route,
 )
 from media_mcp.queue.attempt import Rooms
+from media_mcp.queue.bounds import bindable, bounded
+from media_mcp.queue.budget import Need
 from media_mcp.queue.dispatcher import Dispatcher
 from media_mcp.queue.later import Later
 from media_mcp.queue.liveness import this_instance
@@ -37,7 +39,7 @@ from media_mcp.queue.outbox import Outbox
 from media_mcp.queue.router import Router
 from media_mcp.queue.routing import Rules, usable
 from media_mcp.queue.sqlite import SqliteStore
-from media_mcp.queue.store import Added, Join, Store
+from media_mcp.queue.store import Added, Join, Store, no_such_job
 from media_mcp.queue.submission import Submission, Submitted, checked_seed
 from media_mcp.queue.uploads import URI, Uploads
 from media_mcp.queue.watch import Watch
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 5.0
-MAX_PAGE = 1000
 JOB_ID = re.compile(r"[0-9a-z]{18}", re.ASCII)
 OnEvent = Callable[[Job], Awaitable[None]]
 
@@ -79,7 +80,7 @@ class Queue:
         )
         self._news = News()
         work_dir = settings.data_dir / "work"
-        self._router = Router(settings, backends, model_of, self.durations)
+        self._router = Router(settings, backends, model_of, self.durations, clock)
         rooms = Rooms(
             self._store,
             media,
@@ -87,6 +88,7 @@ class Queue:
             self._news,
             work_dir,
             settings.attempts,
+            settings.gpu_rate,
             self._router,
             lambda backend: self._dispatcher.ring(backend),
         )
@@ -148,6 +150,7 @@ class Queue:
         """Keep a call as a job that waits for its turn, or join the job that it repeats.
 
         Raises `NotConfigured` if no route is ready, `Refused` if the rules forbid them all,
+        `OverBudget` if it may cost more than is left,
         `InvalidArguments` for a bad seed or backend and `BadInput` for an idempotency key that was
         used for another request.
         """
@@ -155,12 +158,14 @@ class Queue:
         join = submission.join()
         try:
             choice = await self._router.choose(submission)
+            needed = self._router.need(submission.caller, choice.quote)
         except (NotConfigured, Refused):
             if join is not None and (earlier := await self._store.find(submission.caller, join)):
                 return Submitted(earlier, joined=True)
             raise
         job = submission.job(choice.route, seed, choice.why, choice.quote.high, self._clock())
-        added = await self._add(job, tuple(submission.inputs.values()), join)
+        job = replace(job, gpu_quoted=needed.gpu_seconds)
+        added = await self._add(job, tuple(submission.inputs.values()), join, needed)
         return Submitted(added.job, added.joined)
 
     async def refuse(
@@ -186,12 +191,14 @@ class Queue:
             self._news.publish(added.job, state=True)
         return Submitted(added.job, added.joined)
 
-    async def _add(self, job: Job, inputs: tuple[Asset, ...], join: Join | None) -> Added:
+    async def _add(
+        self, job: Job, inputs: tuple[Asset, ...], join: Join | None, needed: Need
+    ) -> Added:
         """Write the job; where its backend is idle, claim it in the same transaction."""
         backend, claim = job.route.backend, None
         reserved = self._dispatcher.reserve(backend)
         try:
-            added = await self._store.add(job, inputs, join, take=reserved)
+            added = await self._store.add(job, inputs, join, take=reserved, need=needed)
             claim = added.claim
             if not added.joined:
                 self._news.publish(added.job, state=True)
@@ -309,11 +316,18 @@ class Queue:
         return await self._store.assets(caller.owner, limit=bounded(limit), before=before)
 
     async def spend(self, caller: Caller) -> dict[str, Any]:
-        """Return `cost` (US dollars), `seconds`, `jobs` and `reserved`, in all, by model, by day.
+        """Return what the caller's jobs cost and took: in all, by model, by route and by day.
 
-        Days are UTC, `2026-11-22`.
+        `cost` (US dollars; `unsure` is the part of it that may not be billed), `gpu_seconds`,
+        `seconds`, `jobs` and `reserved`. Days are UTC, `2026-11-22`. `left` tells what is left of
+        each limit that holds for the caller, by the name of its setting.
         """
-        return await self._store.spend(caller.owner)
+        spent = await self._store.spend(caller.owner)
+        return spent | {"left": await self._store.left(self._router.limits(caller))}
+
+    async def unbalanced(self) -> list[str]:
+        """Return the ids of jobs whose lines in the ledger do not add up: none."""
+        return await self._store.unbalanced()
 
     # Waiting
 
@@ -372,23 +386,6 @@ class Queue:
     async def mark_answered(self, job_id: str) -> None:
         """Note that the job's answer reached its caller: the same call will make a new job."""
         await self._store.answered(bindable(job_id))
-
-
-def no_such_job(job_id: str) -> NotFound:
-    """Return the error for a job that is not there or not the caller's: nobody can tell which."""
-    return NotFound(
-        f"There is no job {job_id[:80]!r}.",
-        "List your jobs with list_jobs (or: media-mcp jobs).",
-    )
-
-
-def bounded(limit: int) -> int:
-    return max(1, min(limit, MAX_PAGE))
-
-
-def bindable(text: str) -> str:
-    """Return text that a store can compare with; half a surrogate pair matches nothing anyway."""
-    return text.encode("utf-8", "replace").decode()
 
 
 async def shielded(step: Callable[[], Awaitable[None]]) -> None:

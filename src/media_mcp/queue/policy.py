@@ -38,7 +38,8 @@ class Wanted:
     """A call that looks for a route; without `arguments`, a typical one.
 
     `backend` asks for one route, `rehearse` for the rehearsal backend whatever the model. `rules`
-    are those of the caller's project; the routes with the keys in `tried` are left out.
+    are those of the caller's project; the routes with the keys in `tried` are left out. `gpu_rate`
+    is what an hour on a device of this machine costs, in US dollars.
     """
 
     model: Model
@@ -48,6 +49,7 @@ class Wanted:
     rehearse: bool = False
     rules: Rules = field(default_factory=Rules)
     tried: Collection[str] = ()
+    gpu_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ async def looks(
     for route in arranged(candidates(wanted), prefer, backends):
         if wanted.tried and key_of(route) in wanted.tried:
             continue
-        look = await _look(wanted, route, backends)
+        look = await _look(wanted, route, backends, history)
         if prefer == "fastest" and history is not None:
             look = replace(look, quote=await _timed(look.quote, wanted.model, history))
         found.append(look)
@@ -143,11 +145,13 @@ async def looks(
     return sorted(found, key=lambda look: rank(look.quote, prefer))
 
 
-async def _look(wanted: Wanted, route: Route, backends: Backends) -> Look:
+async def _look(wanted: Wanted, route: Route, backends: Backends, history: History | None) -> Look:
     backend = backends.get(route.backend)
     quote = Quote(route.backend, None, None)
     if backend is not None:
         quote = backend.quote(wanted.model, route, wanted.arguments or {})
+    if quote.gpu_seconds is not None:
+        quote = await _metered(quote, wanted, history)
     quote = _priced(quote, wanted, route)
     away = goes_away(route, backends)
     if found := ban(wanted.rules, wanted.model, route, away, wanted.inputs):
@@ -161,9 +165,25 @@ async def _look(wanted: Wanted, route: Route, backends: Backends) -> Look:
     return Look(route, quote, Readiness(quote.ready, quote.reason, "" if quote.ready else OTHERS))
 
 
+async def _metered(quote: Quote, wanted: Wanted, history: History | None) -> Quote:
+    """Say how long a device of ours would be held, as far as is known, and what that costs."""
+    if not quote.gpu_seconds and history is not None:
+        told = await _timed(quote, wanted.model, history)
+        quote = replace(quote, gpu_seconds=told.seconds or 0.0)
+    rate = wanted.gpu_rate
+    if not rate:
+        return quote
+    words = f"{quote.gpu_seconds:.3g} s" if quote.gpu_seconds else "an unknown time"
+    cost = quote.gpu_seconds * rate / 3600 if quote.gpu_seconds else None
+    basis = f"{words} on this machine at ${rate:g} an hour"
+    return replace(quote, low=cost, high=cost, basis=basis, certainty="estimated")
+
+
 def _priced(quote: Quote, wanted: Wanted, route: Route) -> Quote:
     """Fill in the card's price where the backend, which would bill it, does not know its own."""
     quote = replace(quote, licence=route.licence)
+    if quote.gpu_seconds is not None and wanted.gpu_rate:
+        return quote
     if quote.high is not None:
         return replace(quote, certainty="exact")
     price, found = route.price, _charge(wanted, route)

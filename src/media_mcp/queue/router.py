@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from media_mcp.catalog.model import Model
-from media_mcp.errors import BackendFailed, MaybeSpent, NotConfigured, NotFound, Refused
+from media_mcp.errors import (
+    BackendFailed,
+    MaybeSpent,
+    NotConfigured,
+    NotFound,
+    OverBudget,
+    Refused,
+)
 from media_mcp.job import Arguments, Asset, Caller, Job, Quote, Result
 from media_mcp.queue import policy
+from media_mcp.queue.budget import Limit, Need, need
 from media_mcp.queue.policy import History, Look, Wanted
 from media_mcp.queue.routing import (
     REHEARSAL,
@@ -42,11 +51,13 @@ class Router:
         backends: Backends,
         model_of: Callable[[str], Model],
         history: History,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._backends = backends
         self._model_of = model_of
         self._history = history
+        self._clock = clock
 
     def rules(self, caller: Caller | None = None) -> Rules:
         """Return the rules for a caller; without one, for those of this server."""
@@ -142,7 +153,19 @@ class Router:
         agreed = next((look for look in ready if self._agreed(look.quote, job)), None)
         if agreed is None:
             return _dear(job, ready[0])
-        return _detour(job, agreed, error, rules)
+        try:
+            needed = self.need(job.caller, agreed.quote)
+        except OverBudget as over:
+            return f"{agreed.route.backend} could run it, but {over.message}"
+        return replace(_detour(job, agreed, error, rules), need=needed)
+
+    def need(self, caller: Caller, quote: Quote) -> Need:
+        """Return what a job sets aside. Raises `OverBudget` where its price cannot be known."""
+        return need(self._settings, caller, quote, self._clock())
+
+    def limits(self, caller: Caller) -> tuple[Limit, ...]:
+        """Return what limits the jobs of a caller."""
+        return need(self._settings, caller, Quote("none", 0.0, 0.0), self._clock()).limits
 
     def _agreed(self, quote: Quote, job: Job) -> bool:
         """Tell whether a route costs no more than may be spent without asking, or was agreed to."""
@@ -159,7 +182,15 @@ class Router:
         backend: str | None,
         rules: Rules,
     ) -> Wanted:
-        return Wanted(model, arguments, inputs, backend, self._settings.rehearse, rules)
+        return Wanted(
+            model,
+            arguments,
+            inputs,
+            backend,
+            self._settings.rehearse,
+            rules,
+            gpu_rate=self._settings.gpu_rate,
+        )
 
     async def _instead(self, wanted: Wanted) -> str:
         """Return what may run where the rules forbid what is wanted."""

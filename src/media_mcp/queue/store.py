@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from media_mcp.backends.base import Report
-from media_mcp.errors import BadInput
+from media_mcp.errors import BadInput, NotFound
 from media_mcp.job import JSON, Asset, Caller, Event, Failure, Job, JobState, Route
+from media_mcp.queue.budget import Limit, Need
 
 
 class Stale(Exception):
@@ -66,7 +67,11 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended, all of it written in one transaction. `reports` are the last unsaid."""
+    """How an attempt ended, all of it written in one transaction. `reports` are the last unsaid.
+
+    `gpu_seconds` is how long the job has held a device, over all attempts; `unsure` says that it
+    may be billed and that nobody knows.
+    """
 
     state: JobState
     assets: tuple[Asset, ...] = ()
@@ -76,13 +81,16 @@ class Ending:
     failure: Failure | None = None
     message: str = ""
     reports: Sequence[Report] = ()
+    gpu_seconds: float = 0.0
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Detour:
     """Another route for a job whose route failed, which is `tried` (its key).
 
-    `quoted` is in US dollars; `why_route` is for the caller, `why` tells the failure in full.
+    `quoted` is in US dollars; `why_route` is for the caller, `why` tells the failure in full and
+    `need` is what it sets aside: without it, what was quoted.
     """
 
     route: Route
@@ -90,6 +98,7 @@ class Detour:
     why_route: str
     why: str
     tried: str
+    need: Need | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +167,18 @@ class Store(Protocol):
     async def aclose(self) -> None: ...
 
     async def add(
-        self, job: Job, inputs: Sequence[Asset], join: Join | None, *, take: bool = False
+        self,
+        job: Job,
+        inputs: Sequence[Asset],
+        join: Join | None,
+        *,
+        take: bool = False,
+        need: Need | None = None,
     ) -> Added:
         """Write a queued job, its reservation and first event; or return the job it joins.
 
+        It sets `need` aside, or what it was quoted for. Raises `OverBudget`, writing nothing, where
+        a limit leaves less.
         With `take`, a job that would be next anyway is claimed in the same transaction. A job that
         was refused as it came is written with its end.
         """
@@ -200,13 +217,22 @@ class Store(Protocol):
 
     async def end(self, claim: Claim, ending: Ending) -> Job: ...
 
-    async def retry(self, claim: Claim, why: str, reports: Sequence[Report]) -> Job:
-        """Queue the job again, one attempt spent; cancelled if that was asked meanwhile."""
+    async def retry(
+        self, claim: Claim, why: str, reports: Sequence[Report], gpu_seconds: float = 0.0
+    ) -> Job:
+        """Queue the job again, one attempt spent; cancelled if that was asked meanwhile.
 
-    async def reroute(self, claim: Claim, detour: Detour, reports: Sequence[Report]) -> Job:
+        `gpu_seconds` is how long it has held a device so far.
+        """
+
+    async def reroute(
+        self, claim: Claim, detour: Detour, reports: Sequence[Report], gpu_seconds: float = 0.0
+    ) -> Job:
         """Queue the job again on another route, none of whose attempts is spent.
 
-        What the route before knew (the remote id) is forgotten. Cancelled if that was asked.
+        What the route before knew (the remote id) is forgotten. Cancelled if that was asked. It
+        sets aside what the detour needs; raises `OverBudget`, writing nothing, where a limit leaves
+        less.
         """
 
     async def cancel(self, job_id: str, owner: str, reason: str) -> Cancelling | None: ...
@@ -255,6 +281,12 @@ class Store(Protocol):
 
     async def spend(self, owner: str) -> dict[str, Any]: ...
 
+    async def left(self, limits: Sequence[Limit]) -> dict[str, float]:
+        """Return what is left of each limit, by the name of its setting."""
+
+    async def unbalanced(self) -> list[str]:
+        """Return the ids of jobs whose lines in the ledger do not add up: none."""
+
     async def durations(self, model: str, backend: str, limit: int = 20) -> list[float]:
         """Return the seconds that the latest successes of a model on a backend took, anybody's."""
 
@@ -276,6 +308,14 @@ def key_reused(job_id: str) -> BadInput:
     return BadInput(
         f"This idempotency key was used for another request (job {job_id}).",
         "Send a new key with a new request, or the same arguments with this one.",
+    )
+
+
+def no_such_job(job_id: str) -> NotFound:
+    """Return the error for a job that is not there or not the caller's: nobody can tell which."""
+    return NotFound(
+        f"There is no job {job_id[:80]!r}.",
+        "List your jobs with list_jobs (or: media-mcp jobs).",
     )
 
 

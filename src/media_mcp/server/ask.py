@@ -45,14 +45,17 @@ def modern(ctx: Context) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
-async def consent(ctx: Context, params: t.CallToolRequestParams, question: str) -> None:
-    """Return once the user has said yes. Raises `Refused` if not, or if nobody can be asked."""
+async def consent(ctx: Context, params: t.CallToolRequestParams, question: str, add: str) -> None:
+    """Return once the user has said yes.
+
+    Raises `Refused` if not, or if nobody can be asked; then `add` is what to add to the arguments.
+    """
     capabilities = ctx.session.client_capabilities
     if capabilities is None or capabilities.elicitation is None:
         raise Refused(
             f"{question} This client cannot ask its user.",
-            "Use a client with elicitation, a cheaper route, or a higher confirm_above "
-            "in media-mcp.toml.",
+            f"Ask the user; if they agree, call again with {add} added to the arguments. "
+            "quote shows cheaper routes; confirm_above in media-mcp.toml sets when to ask.",
         )
     request = t.ElicitRequestFormParams(message=question, requested_schema=_CONSENT_SCHEMA)
     answer = await _elicit(ctx, params, request)

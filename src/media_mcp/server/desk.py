@@ -25,6 +25,7 @@ from media_mcp.server.ask import client_roots
 from media_mcp.server.intake import Intake
 from media_mcp.server.offers import alternative, model_row, quote_row
 from media_mcp.server.runs import Runs, caller_of
+from media_mcp.server.spending import spending
 from media_mcp.server.tooldefs import tool_schema
 from media_mcp.server.toolset import Context
 
@@ -135,7 +136,7 @@ class Desk:
         return _listing("assets", [answer.asset_facts(asset) for asset in assets], more)
 
     async def spend(self, call: Call) -> HandlerResult:
-        return answer.plain(await self._queue.spend(caller_of(call.ctx)))
+        return answer.plain(spending(await self._queue.spend(self._runs.caller(call.ctx))))
 
     async def _wish(self, given: Mapping[str, JSON]) -> Wish:
         """Read the filters. Raises `NotFound` for a task that no model does."""

@@ -184,7 +184,7 @@ TOOLS: tuple[GeneralTool, ...] = (
     GeneralTool(
         "spend",
         "Spend",
-        "Show what jobs have cost (US dollars) and how long they ran, by model and day.",
+        "Show what jobs have cost (US dollars), by day, model and route, and the budget left.",
         properties(),
         _FACTS,
         Desk.spend,

@@ -23,6 +23,7 @@ from media_mcp.queue import Queue
 from media_mcp.queue.policy import best
 from media_mcp.server import answer
 from media_mcp.server.ask import client_roots, consent, modern
+from media_mcp.server.consent import CONSENT, agrees, consent_of, costly, part_consent
 from media_mcp.server.intake import Intake, Order
 from media_mcp.server.jobtasks import JobTasks
 from media_mcp.server.tasks import created, negotiated
@@ -69,11 +70,12 @@ class Runs:
 
         Wrong arguments are answered with the model's schema, so that the next try succeeds.
         """
+        arguments, agreed = part_consent(model, arguments)
         roots = await client_roots(ctx, params, arguments)
         caller = self.caller(ctx)
         try:
             order = await self._intake.prepare(model, arguments, caller, roots)
-            await self._consent(ctx, params, order, backend)
+            await self._consent(ctx, params, order, backend, agreed)
             submitted = await self._intake.submit(
                 order, caller, "mcp", fresh=fresh, backend=backend
             )
@@ -137,17 +139,27 @@ class Runs:
             logger.warning("Job %s is answered, which could not be noted: %s", job.id, error)
 
     async def _consent(
-        self, ctx: Context, params: t.CallToolRequestParams, order: Order, backend: str
+        self,
+        ctx: Context,
+        params: t.CallToolRequestParams,
+        order: Order,
+        backend: str,
+        agreed: JSON,
     ) -> None:
-        """Ask where the route that the job would take may cost more than the limit, or unknown."""
+        """Ask where the route that the job would take may cost more than the limit, or unknown.
+
+        A client that cannot ask its user is told the argument that says they agreed.
+        """
         limit = self._settings.confirm_above
         if limit is None:
             return
         caller = self.caller(ctx)
         quote = best(await self._intake.quotes(order, caller, backend=backend, timed=False))
-        if quote is not None and (quote.high is None or quote.high > limit):
-            price = "an unknown amount" if quote.high is None else f"up to ${quote.high:.2f}"
-            await consent(ctx, params, f"Running {order.model.title} may cost {price}.")
+        if quote is None or not costly(quote, limit) or agrees(quote, agreed):
+            return
+        price = "an unknown amount" if quote.high is None else f"up to ${quote.high:.2f}"
+        add = f"{CONSENT}: {consent_of(quote)}"
+        await consent(ctx, params, f"Running {order.model.title} may cost {price}.", add)
 
     async def _wait(self, ctx: Context, job: Job, seconds: float) -> Job:
         teller = _Teller(ctx)

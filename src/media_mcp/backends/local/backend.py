@@ -111,6 +111,7 @@ class Local:
             reason=f"{told.reason} {told.fix}".strip(),
             basis="this machine, free",
             timing=timing.words,
+            gpu_seconds=None if route.spec.get("pipeline") == "tools" else timing.mean or 0.0,
         )
 
     def _told(self, route: Route, makes: str) -> Readiness:

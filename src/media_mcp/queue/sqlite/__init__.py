@@ -15,7 +15,8 @@ from anyio import CapacityLimiter, to_thread
 from media_mcp.backends.base import Report
 from media_mcp.errors import StorageFailed
 from media_mcp.job import Asset, Caller, Event, Job, JobState
-from media_mcp.queue.sqlite import lifetimes, reads, webhooks, writes
+from media_mcp.queue.budget import Limit, Need
+from media_mcp.queue.sqlite import ledger, lifetimes, reads, webhooks, writes
 from media_mcp.queue.sqlite.connection import connect, storage_failed
 from media_mcp.queue.sqlite.migrations import MIGRATIONS
 from media_mcp.queue.sqlite.pen import Pen
@@ -102,9 +103,15 @@ class SqliteStore:
         return await self._reading.run(partial(work, self._reader, *args))
 
     async def add(
-        self, job: Job, inputs: Sequence[Asset], join: Join | None, *, take: bool = False
+        self,
+        job: Job,
+        inputs: Sequence[Asset],
+        join: Join | None,
+        *,
+        take: bool = False,
+        need: Need | None = None,
     ) -> Added:
-        return await self._write(writes.add, job, inputs, join, take)
+        return await self._write(writes.add, job, inputs, join, take, need or Need(job.quoted or 0))
 
     async def find(self, caller: Caller, join: Join) -> Job | None:
         return await self._write(writes.find, caller, join)
@@ -143,11 +150,15 @@ class SqliteStore:
     async def end(self, claim: Claim, ending: Ending) -> Job:
         return await self._write(writes.end, claim, ending)
 
-    async def retry(self, claim: Claim, why: str, reports: Sequence[Report]) -> Job:
-        return await self._write(writes.retry, claim, why, reports)
+    async def retry(
+        self, claim: Claim, why: str, reports: Sequence[Report], gpu_seconds: float = 0.0
+    ) -> Job:
+        return await self._write(writes.retry, claim, why, reports, gpu_seconds)
 
-    async def reroute(self, claim: Claim, detour: Detour, reports: Sequence[Report]) -> Job:
-        return await self._write(writes.reroute, claim, detour, reports)
+    async def reroute(
+        self, claim: Claim, detour: Detour, reports: Sequence[Report], gpu_seconds: float = 0.0
+    ) -> Job:
+        return await self._write(writes.reroute, claim, detour, reports, gpu_seconds)
 
     async def cancel(self, job_id: str, owner: str, reason: str) -> Cancelling | None:
         return await self._write(writes.cancel, job_id, owner, reason)
@@ -197,7 +208,13 @@ class SqliteStore:
         return await self._read(reads.assets, owner, limit, before, self._clock())
 
     async def spend(self, owner: str) -> dict[str, Any]:
-        return await self._read(reads.spend, owner)
+        return await self._read(ledger.spend, owner)
+
+    async def left(self, limits: Sequence[Limit]) -> dict[str, float]:
+        return await self._read(ledger.left, limits)
+
+    async def unbalanced(self) -> list[str]:
+        return await self._read(ledger.unbalanced)
 
     async def durations(self, model: str, backend: str, limit: int = 20) -> list[float]:
         return await self._read(reads.durations, model, backend, limit)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from media_mcp.job import Asset, Failure, Job, JobState
-from media_mcp.queue.sqlite import lifetimes, webhooks
+from media_mcp.queue.sqlite import ledger, lifetimes, webhooks
 from media_mcp.queue.sqlite.pen import Pen, tell_state
 from media_mcp.queue.sqlite.rows import dump_failure, load_job
 
@@ -14,8 +14,8 @@ from media_mcp.queue.sqlite.rows import dump_failure, load_job
 def cancelled(pen: Pen, number: int, reason: str) -> Job:
     tell_state(pen, number, f"cancelled: {reason}")
     pen.db.execute(
-        "UPDATE jobs SET state = 'cancelled', claimed_by = NULL, ended_at = ?, reserved = 0, "
-        "message = ? WHERE n = ?",
+        "UPDATE jobs SET state = 'cancelled', claimed_by = NULL, ended_at = ?, message = ? "
+        "WHERE n = ?",
         (pen.clock(), reason, number),
     )
     return settled(pen, row_of(pen, number))
@@ -25,15 +25,20 @@ def failed(pen: Pen, number: int, state: JobState, failure: Failure) -> Job:
     """End a job that no attempt holds."""
     tell_state(pen, number, f"{state}: {failure.message}")
     pen.db.execute(
-        "UPDATE jobs SET state = ?, claimed_by = NULL, ended_at = ?, reserved = 0, failure = ? "
-        "WHERE n = ?",
+        "UPDATE jobs SET state = ?, claimed_by = NULL, ended_at = ?, failure = ? WHERE n = ?",
         (state, pen.clock(), dump_failure(failure), number),
     )
     return settled(pen, row_of(pen, number))
 
 
-def settled(pen: Pen, row: sqlite3.Row, assets: Sequence[Asset] = ()) -> Job:
-    """Do what goes with the end of a job, in its transaction, and return the job."""
+def settled(
+    pen: Pen, row: sqlite3.Row, assets: Sequence[Asset] = (), *, unsure: bool = False
+) -> Job:
+    """Do what goes with the end of a job, in its transaction, and return the job.
+
+    `unsure`: it may be billed, and nobody knows.
+    """
+    _settle(pen, row, unsure)
     if row["webhook"] is not None:
         webhooks.due(pen, row["n"])
     if row["parents"] != "[]":
@@ -42,6 +47,22 @@ def settled(pen: Pen, row: sqlite3.Row, assets: Sequence[Asset] = ()) -> Job:
         _wipe(pen, row["n"])
         row = row_of(pen, row["n"])
     return load_job(row, assets)
+
+
+def _settle(pen: Pen, row: sqlite3.Row, unsure: bool) -> None:
+    """Turn what the job had set aside into what it cost.
+
+    What succeeded at a price that nobody told, and what was stopped or lost where it has an id,
+    counts as what was set aside: it may be billed.
+    """
+    left = row["state"] in (JobState.CANCELLED, JobState.LOST) and row["remote_id"] is not None
+    unsure = unsure or left or row["state"] == JobState.SUCCEEDED
+    usd = row["cost"]
+    if usd is None and unsure and row["reserved"]:
+        ledger.charge(pen, row["n"], row["reserved"], row["gpu_seconds"], unsure=True)
+    else:
+        ledger.charge(pen, row["n"], usd or 0.0, row["gpu_seconds"])
+    ledger.release(pen, row)
 
 
 def row_of(pen: Pen, number: int) -> sqlite3.Row:

@@ -123,4 +123,37 @@ ONCE = """
 ALTER TABLE jobs ADD COLUMN once INTEGER NOT NULL DEFAULT 0
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE)
+# Until now the rows alone told what was set aside and what was spent.
+LEDGER = """
+ALTER TABLE jobs ADD COLUMN gpu_quoted REAL;
+ALTER TABLE jobs ADD COLUMN gpu_seconds REAL NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN reserved_gpu REAL NOT NULL DEFAULT 0;
+CREATE INDEX jobs_reserving ON jobs(project, owner, reserved, reserved_gpu)
+    WHERE reserved > 0 OR reserved_gpu > 0;
+
+CREATE TABLE ledger (
+    n           INTEGER PRIMARY KEY AUTOINCREMENT,
+    job         INTEGER NOT NULL REFERENCES jobs(n),
+    owner       TEXT NOT NULL,
+    project     TEXT NOT NULL,
+    model       TEXT NOT NULL,
+    backend     TEXT NOT NULL,
+    at          REAL NOT NULL,
+    kind        TEXT NOT NULL CHECK (kind IN ('reserve', 'release', 'charge', 'unsure')),
+    usd         REAL NOT NULL,
+    gpu_seconds REAL NOT NULL
+);
+CREATE UNIQUE INDEX ledger_once ON ledger(job) WHERE kind IN ('charge', 'unsure');
+CREATE INDEX ledger_of_job ON ledger(job);
+CREATE INDEX ledger_spent ON ledger(at, owner, project, usd, gpu_seconds)
+    WHERE kind IN ('charge', 'unsure');
+
+INSERT INTO ledger (job, owner, project, model, backend, at, kind, usd, gpu_seconds)
+    SELECT n, owner, project, model, backend, created_at, 'reserve', reserved, 0
+    FROM jobs WHERE reserved > 0;
+INSERT INTO ledger (job, owner, project, model, backend, at, kind, usd, gpu_seconds)
+    SELECT n, owner, project, model, backend, ended_at, 'charge', cost, 0
+    FROM jobs WHERE cost > 0 AND ended_at IS NOT NULL
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE, LEDGER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 from media_mcp.job import Asset, Caller, Event, Job, JobState
 from media_mcp.queue.sqlite.lifetimes import EXPIRED
@@ -141,31 +140,6 @@ def assets(
         {"owner": owner, "before": before, "limit": limit, "now": now},
     )
     return [load_asset(asset) for (asset,) in rows]
-
-
-def spend(db: sqlite3.Connection, owner: str) -> dict[str, Any]:
-    total, seconds, count, reserved = db.execute(
-        "SELECT total(cost), total(ended_at - started_at), count(*), total(reserved) "
-        "FROM jobs WHERE owner = ?",
-        (owner,),
-    ).fetchone()
-    return {
-        "cost": total,
-        "seconds": seconds,
-        "jobs": count,
-        "reserved": reserved,
-        "by_model": _spend_by(db, owner, "model"),
-        "by_day": _spend_by(db, owner, "date(created_at, 'unixepoch')"),
-    }
-
-
-def _spend_by(db: sqlite3.Connection, owner: str, what: str) -> dict[str, dict[str, Any]]:
-    rows = db.execute(
-        "SELECT " + what + ", total(cost), total(ended_at - started_at), count(*) "
-        "FROM jobs WHERE owner = ? GROUP BY 1 ORDER BY 1",
-        (owner,),
-    )
-    return {name: {"cost": cost, "seconds": s, "jobs": n} for name, cost, s, n in rows}
 
 
 def durations(db: sqlite3.Connection, model: str, backend: str, limit: int) -> list[float]:

@@ -131,6 +131,8 @@ def load_job(row: Row, assets: Iterable[Asset] = ()) -> Job:
         pinned=bool(row["pinned"]),
         tried=tuple(json.loads(row["tried"])),
         once=bool(row["once"]),
+        gpu_quoted=row["gpu_quoted"],
+        gpu_seconds=row["gpu_seconds"],
     )
 
 
@@ -149,7 +151,6 @@ def dump_job(job: Job) -> dict[str, Any]:
         "route": dump_route(job.route),
         "why_route": text(job.why_route),
         "quoted": job.quoted,
-        "reserved": job.quoted or 0.0,
         "priority": job.priority,
         "created_at": job.created_at,
         "parents": dumps(job.parents),
@@ -160,6 +161,7 @@ def dump_job(job: Job) -> dict[str, Any]:
         "pinned": job.pinned,
         "tried": dumps(job.tried),
         "once": job.once,
+        "gpu_quoted": job.gpu_quoted,
         "ended_at": job.ended_at,
         "facts": dumps(job.facts),
         "failure": dump_failure(job.failure),

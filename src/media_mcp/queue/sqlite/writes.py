@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from media_mcp.backends.base import Report
 from media_mcp.job import Asset, Caller, Job, JobState
-from media_mcp.queue.sqlite import lifetimes, reads
+from media_mcp.queue.budget import Need
+from media_mcp.queue.sqlite import ledger, lifetimes, reads
 from media_mcp.queue.sqlite.connection import transaction
 from media_mcp.queue.sqlite.endings import cancelled, failed, row_of, settled
 from media_mcp.queue.sqlite.pen import Pen, tell, tell_state
@@ -35,7 +36,9 @@ from media_mcp.queue.store import (
 )
 
 
-def add(pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None, take: bool) -> Added:
+def add(
+    pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None, take: bool, need: Need
+) -> Added:
     columns = dump_job(job)
     with transaction(pen.db):
         if join is not None:
@@ -48,6 +51,7 @@ def add(pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None, take: bo
         _keep_assets(pen.db, number, 0, "in", inputs)
         if job.state.terminal:
             return Added(_refused(pen, number, job))
+        ledger.reserve(pen, number, need)
         tell_state(pen, number, f"queued for {job.route.backend}")
         claims = _claim(pen, job.route.backend, frozenset(), 0.0, 1) if next_anyway else []
     return Added(job, claim=claims[0] if claims else None)
@@ -177,12 +181,13 @@ def end(pen: Pen, held: Claim, ending: Ending) -> Job:
         row = _held(
             pen,
             held,
-            "state = :state, ended_at = :now, claimed_by = NULL, reserved = 0, cost = :cost, "
-            "facts = :facts, findings = :findings, failure = :failure, "
+            "state = :state, ended_at = :now, claimed_by = NULL, cost = :cost, "
+            "gpu_seconds = :gpu_seconds, facts = :facts, findings = :findings, failure = :failure, "
             "message = coalesce(:message, message)",
             state=ending.state,
             now=pen.clock(),
             cost=ending.cost,
+            gpu_seconds=ending.gpu_seconds,
             facts=dumps(ending.facts),
             findings=dumps(ending.findings),
             failure=dump_failure(ending.failure),
@@ -191,7 +196,7 @@ def end(pen: Pen, held: Claim, ending: Ending) -> Job:
         _keep_assets(pen.db, held.number, held.job.attempt, "out", ending.assets)
         lifetimes.keep_outputs(pen, row, ending.assets)
         tell_state(pen, held.number, _ended(ending))
-        return settled(pen, row, ending.assets)
+        return settled(pen, row, ending.assets, unsure=ending.unsure)
 
 
 def _ended(ending: Ending) -> str:
@@ -199,22 +204,28 @@ def _ended(ending: Ending) -> str:
     return f"{ending.state}: {why}" if why else str(ending.state)
 
 
-def retry(pen: Pen, held: Claim, why: str, reports: Sequence[Report]) -> Job:
+def retry(pen: Pen, held: Claim, why: str, reports: Sequence[Report], gpu_seconds: float) -> Job:
     with transaction(pen.db):
-        if reports:
-            _write_reports(pen, held, reports)
-        row = _held(pen, held, "spent = spent + 1")
+        row = _ran(pen, held, reports, gpu_seconds)
         return _let_go(pen, row, why)
 
 
-def reroute(pen: Pen, held: Claim, detour: Detour, reports: Sequence[Report]) -> Job:
+def _ran(pen: Pen, held: Claim, reports: Sequence[Report], gpu_seconds: float) -> sqlite3.Row:
+    """Write what an attempt that did not end the job had to say."""
+    if reports:
+        _write_reports(pen, held, reports)
+    return _held(pen, held, "spent = spent + 1, gpu_seconds = :gpu", gpu=gpu_seconds)
+
+
+def reroute(
+    pen: Pen, held: Claim, detour: Detour, reports: Sequence[Report], gpu_seconds: float
+) -> Job:
     with transaction(pen.db):
-        if reports:
-            _write_reports(pen, held, reports)
-        row = _held(pen, held, "spent = spent + 1")
+        row = _ran(pen, held, reports, gpu_seconds)
         if row["cancel_requested"] is not None:
             return cancelled(pen, row["n"], row["cancel_requested"])
-        backend = detour.route.backend
+        backend, need = detour.route.backend, detour.need or Need(detour.quoted or 0.0)
+        ledger.release(pen, row)
         tell_state(pen, row["n"], f"queued for {backend}: {detour.why}")
         rows = pen.db.execute(
             _REROUTE,
@@ -224,17 +235,19 @@ def reroute(pen: Pen, held: Claim, detour: Detour, reports: Sequence[Report]) ->
                 "route": dump_route(detour.route),
                 "why_route": text(detour.why_route),
                 "quoted": detour.quoted,
+                "gpu_quoted": need.gpu_seconds,
                 "tried": detour.tried,
                 "message": text(detour.why),
             },
         ).fetchall()
+        ledger.reserve(pen, row["n"], need)
         return load_job(rows[0])
 
 
 _REROUTE = """
 UPDATE jobs SET state = 'queued', claimed_by = NULL, spent = 0, remote_id = NULL,
     step = NULL, total = NULL, backend = :backend, route = :route, why_route = :why_route,
-    quoted = :quoted, reserved = coalesce(:quoted, 0), message = :message,
+    quoted = :quoted, gpu_quoted = :gpu_quoted, message = :message,
     tried = json_insert(tried, '$[#]', :tried)
 WHERE n = :n
 RETURNING *

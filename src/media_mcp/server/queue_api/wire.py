@@ -40,6 +40,7 @@ _RULES: Mapping[str, Rule] = {
     "bad_media": Rule(422, "file_download_error", model=True),
     "refused": Rule(422, "content_policy_violation", model=True),
     "content_refused": Rule(422, "content_policy_violation", model=True),
+    "over_budget": Rule(403, "forbidden"),
     "bad_output": Rule(422, "no_media_generated", model=True),
     "not_found": Rule(400, "downstream_service_error", model=True),
     "backend_failed": Rule(500, "internal_server_error", model=True),

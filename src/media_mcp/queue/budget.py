@@ -1,0 +1,153 @@
+"""What jobs may cost: the limits that hold for a caller, and what a job sets aside of them.
+
+A job sets aside the most it was quoted for, in the transaction that writes its row; at its end that
+becomes what it did cost. So what is spent and what is set aside never go over a limit, however many
+servers take jobs for one data folder at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from media_mcp.errors import OverBudget
+from media_mcp.job import Caller, Quote
+from media_mcp.settings import FILE_NAME, Budget, Settings
+
+Unit = Literal["usd", "gpu_seconds"]
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `most` (US dollars or GPU-seconds) for the jobs of an owner or a project, or of all.
+
+    `since` is where the day began (Unix seconds), None for a limit of all days. `setting` is the
+    name of what sets it: `projects.films.budget.usd_per_day`.
+    """
+
+    unit: Unit
+    most: float
+    setting: str
+    owner: str | None = None
+    project: str | None = None
+    since: float | None = None
+
+    def check(self, used: float, need: float) -> None:
+        """Raise `OverBudget` if what is spent and set aside leaves less than a job needs."""
+        left = max(0.0, self.most - used)
+        if need <= left and left > 0:
+            return
+        raise OverBudget(
+            f"It may cost {amount(need, self.unit)}, and {amount(left, self.unit)} "
+            f"of {self.setting} = {self.most:g} is left{self._today}.",
+            f"{self._later}Only {FILE_NAME} can allow more. "
+            "quote and find_models(max_price=…) show what costs less.",
+        )
+
+    @property
+    def _today(self) -> str:
+        return "" if self.since is None else " today"
+
+    @property
+    def _later(self) -> str:
+        if self.since is None:
+            return ""
+        ends = datetime.fromtimestamp(self.since + DAY_SECONDS, UTC)
+        return f"A new day begins at {ends:%Y-%m-%d %H:%M} UTC. "
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a job sets aside, in US dollars and GPU-seconds, and the limits it has to keep to.
+
+    None for GPU-seconds: it runs on no device of ours; 0: nobody knows how long it will.
+    """
+
+    usd: float = 0.0
+    gpu_seconds: float | None = None
+    limits: tuple[Limit, ...] = ()
+
+    def binding(self) -> Iterator[tuple[Limit, float]]:
+        """Yield the limits that concern this job, with what it needs of them: not those of money
+        for what is free, nor those of devices for what runs elsewhere.
+        """
+        for limit in self.limits:
+            if limit.unit == "usd" and self.usd:
+                yield limit, self.usd
+            elif limit.unit == "gpu_seconds" and self.gpu_seconds is not None:
+                yield limit, self.gpu_seconds
+
+
+def need(settings: Settings, caller: Caller, quote: Quote, now: float) -> Need:
+    """Return what a job sets aside.
+
+    Raises `OverBudget` for a job whose price nobody knows, where money is limited and nothing says
+    what to count it as.
+    """
+    limits = tuple(_limits(settings, caller, now))
+    money = [limit for limit in limits if limit.unit == "usd"]
+    usd = quote.high
+    if usd is None and money:
+        usd = _unknown(settings, caller)
+        if usd is None:
+            raise _of_unknown_price(quote, money[0])
+    return Need(usd or 0.0, quote.gpu_seconds, limits)
+
+
+def _limits(settings: Settings, caller: Caller, now: float) -> Iterator[Limit]:
+    """Yield the limits of all jobs, of the caller's project and of the caller, in this order."""
+    yield from _of("budget", settings.budget, now)
+    if table := settings.projects.get(caller.project):
+        name = f"projects.{caller.project}.budget"
+        yield from _of(name, table.budget, now, project=caller.project)
+    if rules := settings.callers.get(caller.owner):
+        yield from _of(f"callers.{caller.owner}.budget", rules.budget, now, owner=caller.owner)
+
+
+def _of(
+    table: str,
+    budget: Budget,
+    now: float,
+    *,
+    owner: str | None = None,
+    project: str | None = None,
+) -> Iterator[Limit]:
+    units: tuple[Unit, ...] = ("usd", "gpu_seconds")
+    for unit in units:
+        for name, since in ((f"{unit}_per_day", day_of(now)), (unit, None)):
+            most = getattr(budget, name)
+            if most is not None:
+                yield Limit(unit, most, f"{table}.{name}", owner, project, since)
+
+
+def _unknown(settings: Settings, caller: Caller) -> float | None:
+    """Return what a job of unknown price counts as; the caller's own word before the others'."""
+    project, own = settings.projects.get(caller.project), settings.callers.get(caller.owner)
+    tables = [own and own.budget, project and project.budget, settings.budget]
+    told = [table.usd_if_unknown for table in tables if table]
+    return next((usd for usd in told if usd is not None), None)
+
+
+def _of_unknown_price(quote: Quote, limit: Limit) -> OverBudget:
+    table = limit.setting.rpartition(".")[0]
+    return OverBudget(
+        f"Nobody knows what it costs on {quote.backend}, and {limit.setting} = {limit.most:g} "
+        "limits what may be spent.",
+        f"Take a model with a price, or have {table}.usd_if_unknown in {FILE_NAME} say what such a "
+        "job counts as.",
+    )
+
+
+def day_of(now: float) -> float:
+    """Return when the UTC day of a moment began, in Unix seconds."""
+    return now - now % DAY_SECONDS
+
+
+def amount(value: float, unit: Unit) -> str:
+    """Write an amount for people: `$0.04`, `$0.0013`, `90 GPU-seconds`."""
+    if unit == "gpu_seconds":
+        return f"{value:.0f} GPU-seconds"
+    return f"${value:.2f}" if value >= 0.01 or value == 0 else f"${value:.4f}"

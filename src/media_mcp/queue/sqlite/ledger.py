@@ -1,0 +1,130 @@
+"""The ledger: what jobs set aside, give back and cost. Lines are added to it and never changed.
+
+Each function is a part of a bigger transaction, so the ledger and the jobs cannot disagree: what is
+set aside and not given back belongs to jobs that have not ended, and a job is charged for once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from media_mcp.queue.budget import Limit, Need
+from media_mcp.queue.sqlite.pen import Pen
+
+# What is counted against a limit: what was billed, or may have been.
+SPENT = "kind IN ('charge', 'unsure')"
+
+
+def reserve(pen: Pen, number: int, need: Need) -> None:
+    """Set aside what a job may cost. Raises `OverBudget` where a limit leaves less than that."""
+    for limit, wanted in need.binding():
+        limit.check(used(pen.db, limit), wanted)
+    _set_aside(pen, number, "reserve", need.usd, need.gpu_seconds or 0.0)
+
+
+def release(pen: Pen, row: sqlite3.Row) -> None:
+    """Give back what a job has set aside."""
+    _set_aside(pen, row["n"], "release", -row["reserved"], -row["reserved_gpu"])
+
+
+def _set_aside(pen: Pen, number: int, kind: str, usd: float, gpu_seconds: float) -> None:
+    if usd or gpu_seconds:
+        _write(pen, number, kind, usd, gpu_seconds)
+        pen.db.execute(
+            "UPDATE jobs SET reserved = max(0, ?), reserved_gpu = max(0, ?) WHERE n = ?",
+            (usd, gpu_seconds, number),
+        )
+
+
+def charge(pen: Pen, number: int, usd: float, gpu_seconds: float, *, unsure: bool = False) -> None:
+    """Write what a job cost, or may have cost. A second line for one job is not written."""
+    _write(pen, number, "unsure" if unsure else "charge", usd, gpu_seconds)
+
+
+def _write(pen: Pen, number: int, kind: str, usd: float, gpu_seconds: float) -> None:
+    if usd or gpu_seconds:
+        pen.db.execute(_LINE, (pen.clock(), kind, usd, gpu_seconds, number))
+
+
+_LINE = """
+INSERT INTO ledger (job, owner, project, model, backend, at, kind, usd, gpu_seconds)
+SELECT n, owner, project, model, backend, ?, ?, ?, ? FROM jobs WHERE n = ?
+ON CONFLICT DO NOTHING
+"""
+
+
+def used(db: sqlite3.Connection, limit: Limit) -> float:
+    """Return what is spent and set aside of a limit."""
+    whose = {"owner": limit.owner, "project": limit.project}
+    mine = "owner = coalesce(:owner, owner) AND project = coalesce(:project, project)"
+    aside = "reserved" if limit.unit == "usd" else "reserved_gpu"
+    (total,) = db.execute(
+        f"SELECT (SELECT total({limit.unit}) FROM ledger "  # noqa: S608
+        f"WHERE {SPENT} AND at >= :since AND {mine}) + (SELECT total({aside}) FROM jobs "
+        f"WHERE (reserved > 0 OR reserved_gpu > 0) AND {mine})",
+        {**whose, "since": limit.since or 0.0},
+    ).fetchone()
+    return float(total)
+
+
+def left(db: sqlite3.Connection, limits: Iterable[Limit]) -> dict[str, float]:
+    """Return what is left of each limit, by the name of its setting."""
+    return {limit.setting: max(0.0, limit.most - used(db, limit)) for limit in limits}
+
+
+def spend(db: sqlite3.Connection, owner: str) -> dict[str, Any]:
+    """Return what an owner's jobs cost and took, in all and by model, route and day."""
+    seconds, count, reserved = db.execute(
+        "SELECT total(ended_at - started_at), count(*), total(reserved) FROM jobs WHERE owner = ?",
+        (owner,),
+    ).fetchone()
+    cost, gpu_seconds, unsure = db.execute(
+        f"SELECT total(usd), total(gpu_seconds), total(usd * (kind = 'unsure')) "  # noqa: S608
+        f"FROM ledger WHERE owner = ? AND {SPENT}",
+        (owner,),
+    ).fetchone()
+    totals = {"cost": cost, "unsure": unsure, "gpu_seconds": gpu_seconds, "seconds": seconds}
+    parts = {"by_model": "model", "by_route": "backend", "by_day": _DAY}
+    return {
+        **totals,
+        "jobs": count,
+        "reserved": reserved,
+        **{name: _spend_by(db, owner, what) for name, what in parts.items()},
+    }
+
+
+_DAY = "date({}, 'unixepoch')"
+
+
+def _spend_by(db: sqlite3.Connection, owner: str, what: str) -> dict[str, dict[str, Any]]:
+    """A job that cost nothing and took no device has no line, but is counted."""
+    jobs, lines = what.format("created_at"), what.format("at")
+    rows = db.execute(
+        f"SELECT part, total(usd), total(gpu), total(seconds), total(jobs) FROM ("  # noqa: S608
+        f"SELECT {jobs} AS part, 0 AS usd, 0 AS gpu, total(ended_at - started_at) AS seconds, "
+        f"count(*) AS jobs FROM jobs WHERE owner = :owner GROUP BY 1 UNION ALL "
+        f"SELECT {lines}, total(usd), total(gpu_seconds), 0, 0 FROM ledger "
+        f"WHERE owner = :owner AND {SPENT} GROUP BY 1) GROUP BY 1 ORDER BY 1",
+        {"owner": owner},
+    )
+    return {
+        name: {"cost": usd, "gpu_seconds": gpu, "seconds": seconds, "jobs": int(count)}
+        for name, usd, gpu, seconds, count in rows
+    }
+
+
+def unbalanced(db: sqlite3.Connection) -> list[str]:
+    """Return the ids of jobs whose lines do not add up; none, if all is well.
+
+    What is set aside and not given back must be what the job's row says, and that must be nothing
+    once the job has ended.
+    """
+    rows = db.execute(
+        "SELECT id FROM jobs LEFT JOIN (SELECT job, total(usd) AS usd, total(gpu_seconds) AS gpu "
+        "FROM ledger WHERE kind IN ('reserve', 'release') GROUP BY job) ON job = n "
+        "WHERE abs(coalesce(usd, 0) - reserved) > 1e-6 OR abs(coalesce(gpu, 0) - reserved_gpu) > "
+        "1e-6 OR (state NOT IN ('queued', 'running') AND (reserved > 0 OR reserved_gpu > 0))"
+    )
+    return [job_id for (job_id,) in rows]
