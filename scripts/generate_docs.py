@@ -23,6 +23,7 @@ from media_mcp.cli import main as media_mcp  # noqa: E402
 from media_mcp.server.general_tools import TOOLS  # noqa: E402
 from media_mcp.server.tooldefs import model_tool, wire  # noqa: E402
 from media_mcp.settings import FILE_NAME, Settings  # noqa: E402
+from media_mcp.speed import BUNDLES, KEYS, Key, bundled  # noqa: E402
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MADE = "<!-- Made by scripts/generate_docs.py (make docs). Change the code, not this page. -->"
@@ -46,6 +47,7 @@ def pages() -> dict[str, str]:
         "settings.md": _page(settings_page()),
         "tools.md": _page(tools_page()),
         "cli.md": _page(cli_page()),
+        "speed.md": _page(speed_page()),
     } | {name: _page(lines) for name, lines in catalog_pages()}
 
 
@@ -87,9 +89,10 @@ asked for and again when its turn comes; work that waits for a forbidden place w
 project may use that place, and else fails with words. Offline, inputs are not fetched, webhooks
 are not told, and the worker looks for no newer weights.
 
-A table `[projects.<name>]` may hold `prefer`, `offline`, `licences` and `keep_here`; what stands
-there counts over the setting itself. `project`, or `--project`, says which project the callers of a
-server belong to. No tool changes any of this: only these files, the environment and flags do.
+A table `[projects.<name>]` may hold `prefer`, `offline`, `licences`, `keep_here` and `speed`; what
+stands there counts over the setting itself. `project`, or `--project`, says which project the
+callers of a server belong to. No tool changes any of this: only these files, the environment and
+flags do.
 
 When a route fails by a fault of its own, after its `attempts`, the job goes on by the next one that
 is ready and allowed. It ends with words that name the other route and the call for it instead
@@ -100,6 +103,74 @@ is ready and allowed. It ends with words that name the other route and the call 
 
 Nothing of this happens to a call that named its backend, nor where the call itself was at fault
 (its arguments, its media, the place's content rules)."""
+
+
+def speed_page() -> Iterator[str]:
+    yield "# Speed settings\n"
+    yield MADE + "\n"
+    yield _SPEED
+    yield "| key | values | changes the result | bundles | what it does | measured |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for key in KEYS.values():
+        cells = (_values(key), _loss(key), _bundles(key), key.about, key.measured)
+        yield f"| `{key.name}` | {' | '.join(map(_cell, cells))} |"
+    yield (
+        "\nMeasured: the peak signal-to-noise ratio against the same run without the setting, for "
+        "a tiny FLUX of random weights in float32, 12 steps, on a CPU. Real weights in bfloat16 "
+        "differ more: there even compiling changes rounding enough to lead a run of many steps "
+        "elsewhere (PSNR near 19 dB), to a picture just as good. `media-mcp bench MODEL` measures "
+        "your models on your machine."
+    )
+
+
+_SPEED = f"""How pipelines that run here trade likeness for speed. In `{FILE_NAME}`, for all
+or for a project, in one word or key by key:
+
+```toml
+speed = "fast"                     # exact (the default), fast or turbo
+
+[projects.posters.speed]           # a table: keys by themselves, over a bundle if you like
+bundle = "exact"
+cache = "first_block 0.1"
+```
+
+A card may say the same in a route's spec (`speed: {{compile: false}}`); what you set counts over
+it, and a key counts over the bundle. `few_step: {{path, scale, set}}` in a card names the distilled
+LoRA that `few_step` takes, `mag_ratios` what the cache `mag` needs for models other than FLUX.1.
+
+- A key that a bundle brings is left out, with a line in the job's log, where the device, a package
+  or the model's class cannot do it. A key that you name is done, or the job fails and says why.
+- What changes the result is never on unless you ask for it, and every answer names it:
+  `"speed": ["first_block 0.08", "fp8_compute"]`. A run of fewer than 12 steps is spared the cache
+  of a bundle.
+- Caches, attention and the decoder's settings are put on for a run and taken off after it; weights
+  that are loaded with other settings are kept apart.
+"""
+
+
+def _values(key: Key) -> str:
+    if not key.values:
+        return "true, false"
+    bounds = {word: f" {low:g}–{high:g}" for word, (low, high) in key.numbered.items()}
+    return ", ".join(f"`{word}{bounds.get(word, '')}`" for word in key.values)
+
+
+def _loss(key: Key) -> str:
+    if not key.values:
+        return "yes" if key.lossy else "no"
+    return ", ".join(v for v in key.values if v in key.lossy) or "no"
+
+
+def _bundles(key: Key) -> str:
+    found = []
+    for bundle in BUNDLES:
+        for device in ("cpu", "cuda"):
+            value = bundled(bundle, device).get(key.name)
+            if value is not None:
+                there = "" if bundled(bundle, "cpu").get(key.name) else " (CUDA)"
+                found.append(f"{bundle}{there}" + ("" if value is True else f": {value}"))
+                break
+    return ", ".join(found)
 
 
 def tools_page() -> Iterator[str]:
