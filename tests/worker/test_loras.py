@@ -211,7 +211,7 @@ def test_weights_that_keep_a_lora_are_loaded_again(
     before = first(plain, pipeline.run(plain))
     styled = {"weights": str(tiny_flux), "loras": [{"path": str(style)}]}
     with monkeypatch.context() as patched:
-        patched.setattr(FluxPipeline, "unload_lora_weights", broken)
+        patched.setattr(FluxPipeline, "disable_lora", broken)
         pipeline.run(work_of(styled, held=held, told=told, **CALL))
     assert told.lines[-1] == (
         "The LoRAs cannot be taken out (stuck): the weights will be loaded again."
@@ -221,9 +221,11 @@ def test_weights_that_keep_a_lora_are_loaded_again(
 
 
 def test_that_memory_is_full_is_no_fault_of_the_lora(
-    draw: Callable[..., bytes], style: Path, monkeypatch: pytest.MonkeyPatch
+    draw: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from diffusers import FluxPipeline
+
+    style = lora(tmp_path / "new.safetensors", f"transformer.{LAYER}", seed=9)
 
     def full(self: Any, *args: Any, **kwargs: Any) -> None:
         raise MemoryError

@@ -16,7 +16,9 @@ from media_mcp.job import JSON, Asset, Caller, MediaKind, Quote
 from media_mcp.media import Inputs
 from media_mcp.queue import Queue, Submission, Submitted
 
+LORA = "lora"  # the role of an input that a hub repository may stand for
 _INDEX = re.compile(r"\[\d+\]")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(?<!\.safetensors)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,9 @@ class _Fetch:
                 for member in param.properties
                 if member.name in value
             }
-        return value if param.media is None else await self._asset(place, value, param.media)
+        if param.media is None or (param.role == LORA and _HUB_ID.fullmatch(value)):
+            return value
+        return await self._asset(place, value, param.media)
 
     async def _asset(self, place: str, value: str, kind: MediaKind) -> str:
         try:

@@ -114,6 +114,20 @@ def _header(file: Path) -> dict[str, Any]:
     return header
 
 
+def header_of(file: Path) -> dict[str, Any]:
+    """Return what a safetensors file says of each of its tensors (`dtype`, `shape`).
+
+    Raises `ValueError` in words for a file that is none, and `OSError`.
+    """
+    try:
+        tensors = {name: told for name, told in _header(file).items() if name != "__metadata__"}
+        if all(isinstance(told["shape"], list) for told in tensors.values()):
+            return tensors
+    except (struct.error, KeyError, TypeError, AttributeError, RecursionError, ValueError):
+        pass
+    raise ValueError("it has no such header")
+
+
 def _broken(path: Path, error: Exception) -> NotConfigured:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return NotConfigured(f"Weights file {path} cannot be read: {reason}.", "Fetch it again.")

@@ -39,6 +39,7 @@ def create(settings: Settings, instance: Instance) -> Local:
         configuration(instance, settings),
         offline=settings.offline or any(own.offline for own in settings.projects.values()),
         speed_of=partial(speed_of, settings),
+        hub_loras=settings.allow_hub_loras and not settings.offline,
     )
 
 
@@ -67,7 +68,7 @@ class Local:
 
     A worker silent for its `hang_seconds` is ended; one that does not stop within `cancel_seconds`
     of a cancellation is ended. `offline`: not even a newer revision of weights is looked for.
-    `speed_of` gives the speed settings of a project.
+    `speed_of` gives the speed settings of a project; `hub_loras` lets calls name LoRAs on the hub.
     """
 
     remote = False
@@ -79,6 +80,7 @@ class Local:
         cancel_seconds: float = CANCEL_SECONDS,
         offline: bool = False,
         speed_of: Callable[[str], Choice] = lambda project: EXACTLY,
+        hub_loras: bool = False,
     ) -> None:
         self._place = place = place or Configuration(name="local")
         self.name = place.name
@@ -87,6 +89,7 @@ class Local:
         self._cancel_seconds = cancel_seconds
         self._more = OFFLINE if offline else {}
         self._speed_of = speed_of
+        self._hub_loras = hub_loras
         self._pool = Pool(place.seats, self._start, place.idle_seconds)
         self._timings: dict[str, Timing] = {}
 
@@ -157,7 +160,7 @@ class Local:
         )
 
     async def _attend(self, worker: WorkerProcess, run: Run) -> Result:
-        order = _sendable(run, self._speed_of(run.project))
+        order = _sendable(to_wire(run, self._speed_of(run.project), hub_loras=self._hub_loras))
         worker.listen()
         try:
             worker.send(order)
@@ -189,9 +192,8 @@ class Local:
                     await worker.kill()
 
 
-def _sendable(run: Run, speed: Choice) -> protocol.Run:
-    """Say `run` in the worker's words. Raises `BackendFailed` for one that is too large to say."""
-    order = to_wire(run, speed)
+def _sendable(order: protocol.Run) -> protocol.Run:
+    """Return an order. Raises `BackendFailed` for one that is too large to say."""
     try:
         protocol.encode(order)
     except ProtocolError as error:

@@ -15,11 +15,14 @@ from media_mcp.speed import Choice
 from media_mcp.worker import protocol
 
 EXACTLY = Choice()
-_WORKERS = ("seed", "num_images")  # read by the worker itself, as is what `enlarge` names
+# Read by the worker itself, as is what `enlarge` names.
+_WORKERS = ("seed", "num_images", "loras")
 
 
-def to_wire(run: Run, speed: Choice = EXACTLY) -> protocol.Run:
+def to_wire(run: Run, speed: Choice = EXACTLY, *, hub_loras: bool = False) -> protocol.Run:
     """Say `run` in the worker's words, with the speed settings of its project.
+
+    `hub_loras` lets the call name a LoRA by its hub repository.
 
     Raises `BadCard` for a spec that cannot be done and `BadSettings` for settings that cannot.
     """
@@ -31,7 +34,7 @@ def to_wire(run: Run, speed: Choice = EXACTLY) -> protocol.Run:
         attempt=run.attempt,
         model=run.model.id,
         pipeline=str(spec.get("pipeline", "")),
-        spec=quick.spec,
+        spec=quick.spec | {"allow_hub_loras": hub_loras},
         arguments=arguments,
         call={**_call(run), **quick.call},
         seed=_seed(run, arguments),

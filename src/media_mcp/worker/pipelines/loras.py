@@ -1,102 +1,209 @@
-"""LoRAs: changes to a pipeline's weights, put in for one job and taken out after it."""
+"""LoRAs: changes to a pipeline's weights, put in for one job and taken out after it.
+
+Files once loaded stay with the weights, switched off, so that the next job that wants them only
+switches them on: the least recently used go when there are too many. They are known by their
+content, and never fused, for a picture drawn without them must be the one that was drawn before.
+"""
 
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from media_mcp.errors import BadCard, NotConfigured
+from media_mcp.errors import BadCard, BadSettings, InvalidArguments, NotConfigured, Problem
+from media_mcp.worker import speed
 from media_mcp.worker.pipelines.faults import is_out_of_memory, readable_faults
-from media_mcp.worker.weights import HUB_ID
+from media_mcp.worker.pipelines.lorafiles import ARGUMENT, Lora, LoraFile, find, wanted
 from media_mcp.worker.work import Work
 
-SUFFIX = ".safetensors"
-USUAL = "pytorch_lora_weights.safetensors"
+KEPT = 8  # loaded files of one pipeline
+KEPT_BYTES = 2 * 2**30
+RANK = 64  # that compiled weights leave room for
+_SHELF = "_loras"
 
 
 @dataclass(frozen=True, slots=True)
-class Lora:
-    """A file, a folder or a hub repository, and how strongly it counts."""
+class Held:
+    """A loaded file: its adapter's name in the pipeline, its bytes and the layers it changes."""
 
-    path: str
-    scale: float = 1.0
+    name: str
+    size: int
+    layers: int
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What is loaded, by content, the least recently used first."""
+
+    held: OrderedDict[str, Held] = field(default_factory=OrderedDict)
+    made: int = 0
+
+    def spare(self, needed: set[str], room: int) -> list[str]:
+        """Return what must go to make room for `room` bytes more, of what is not needed now."""
+        gone: list[str] = []
+        count, size = len(self.held), sum(one.size for one in self.held.values()) + room
+        for digest, one in self.held.items():
+            if count < KEPT and size <= KEPT_BYTES:
+                break
+            if digest not in needed:
+                gone.append(digest)
+                count, size = count - 1, size - one.size
+        return gone
+
+    def name(self) -> str:
+        """Return a name for the next adapter; those that went are given out again."""
+        taken = {one.name for one in self.held.values()}
+        return next(name for n in range(len(taken) + 1) if (name := f"lora_{n}") not in taken)
 
 
 @contextmanager
-def applied(work: Work, pipe: Any) -> Iterator[None]:
-    """Have `pipe` draw with the LoRAs of the card, as long as this lasts.
+def applied(work: Work, pipe: Any) -> Iterator[tuple[str, ...]]:
+    """Have `pipe` draw with the LoRAs of the card and the call, as long as this lasts.
 
-    Raises `BadCard` for a pipeline that takes none and for a LoRA that matches none of its layers,
-    `NotConfigured` for one that is not there or cannot be read.
+    Gives what the caller should know of them. The weights' lock must be held.
+
+    Raises `BadCard`, or `InvalidArguments` for a call's, where the pipeline takes none and where
+    one matches none of its layers; `NotConfigured` for one that is not there or cannot be read.
     """
-    wanted = [_parsed(given) for given in work.run.spec.get("loras") or ()]
-    if not wanted:
-        yield
+    loras = wanted(work)
+    if not loras:
+        yield ()
         return
-    _check_takes_loras(pipe)
+    _check_takes_loras(pipe, loras[-1])
     try:
-        _put_in(work, pipe, wanted)
-        yield
+        yield _put_in(work, pipe, loras)
     finally:
-        _take_out(work, pipe)
+        _switch_off(work, pipe)
 
 
-def _parsed(given: Any) -> Lora:
-    try:
-        return Lora(str(given["path"]), float(given.get("scale", 1)))
-    except (TypeError, ValueError, KeyError, AttributeError):
-        words = f"loras: {str(given)[:80]} is no {{path: …, scale: number}}."
-        raise BadCard(words, "Mend the model's card.") from None
-
-
-def _check_takes_loras(pipe: Any) -> None:
+def _check_takes_loras(pipe: Any, lora: Lora) -> None:
+    kind = type(pipe).__name__
     if not hasattr(pipe, "load_lora_weights"):
+        words = f"loras: {kind} takes no LoRAs."
+        if lora.field:
+            raise InvalidArguments(
+                [Problem(ARGUMENT, f"{kind} takes no LoRAs.")], "Leave them out."
+            )
         raise BadCard(
-            f"loras: {type(pipe).__name__} takes no LoRAs.",
-            "Take them out of the card, or base it on a model whose pipeline takes them.",
+            words, "Take them out of the card, or base it on a model whose pipeline takes them."
+        )
+    if speed.is_fused(pipe):
+        raise BadSettings(
+            "LoRAs cannot be used with the speed setting fuse_qkv.", "Set fuse_qkv = false."
         )
 
 
-def _put_in(work: Work, pipe: Any, wanted: list[Lora]) -> None:
-    names = [f"lora_{index}" for index in range(len(wanted))]
-    for name, lora in zip(names, wanted, strict=True):
+def _put_in(work: Work, pipe: Any, loras: Sequence[Lora]) -> tuple[str, ...]:
+    """Switch exactly these on; return which of them match in part only."""
+    files = []
+    for lora in loras:
         work.check()
         with readable_faults(lora.path, work.device, work.residency):
-            file = find_file(work, lora.path)
-            work.log(f"Loading the LoRA {file.name} at {lora.scale:g}.")
-            _load(pipe, file, name)
-    pipe.set_adapters(names, [lora.scale for lora in wanted])
+            files.append(find(work, lora))
+    shelf, scales, partly = _shelf_of(pipe), dict[str, float](), dict[str, None]()
+    needed = {file.digest for file in files}
+    for lora, file in zip(loras, files, strict=True):
+        work.check()
+        with readable_faults(lora.path, work.device, work.residency):
+            held = _held(work, pipe, shelf, lora, file, needed)
+        scales[held.name] = scales.get(held.name, 0.0) + lora.scale
+        if held.layers < file.layers:
+            partly[f"LoRA {file.name}: {held.layers} of its {file.layers} layers match"] = None
+    pipe.set_adapters(list(scales), list(scales.values()))
+    pipe.enable_lora()
+    for words in partly:
+        work.log(f"{words}.")
+    return tuple(partly)
 
 
-def _load(pipe: Any, file: Path, name: str) -> None:
-    kind = type(pipe).__name__
+def _held(
+    work: Work, pipe: Any, shelf: Shelf, lora: Lora, file: LoraFile, needed: set[str]
+) -> Held:
+    """Return the file as it is loaded, loading it if it is not."""
+    if file.digest in shelf.held:
+        shelf.held.move_to_end(file.digest)
+        work.log(f"Using the LoRA {file.name} at {lora.scale:g}, loaded before.")
+        return shelf.held[file.digest]
+    work.log(f"Loading the LoRA {file.name} at {lora.scale:g}.")
+    swapped = _make_room(pipe, shelf, file, needed)
+    held = _load(work, pipe, shelf, lora, file, swapped)
+    shelf.held[file.digest] = held
+    return held
+
+
+def _make_room(pipe: Any, shelf: Shelf, file: LoraFile, needed: set[str]) -> str:
+    """Let adapters go; of a compiled pipeline return the name of one to load over.
+
+    A compiled pipeline is compiled anew whenever an adapter comes or goes, not when one takes the
+    place of another.
+    """
+    over = ""
+    for digest in shelf.spare(needed, file.size):
+        gone = shelf.held.pop(digest)
+        if speed.is_compiled(pipe) and not over:
+            over = gone.name
+        else:
+            pipe.delete_adapters(gone.name)
+    return over
+
+
+def _load(work: Work, pipe: Any, shelf: Shelf, lora: Lora, file: LoraFile, over: str) -> Held:
+    if speed.is_compiled(pipe) and not shelf.made:
+        pipe.enable_lora_hotswap(target_rank=max(RANK, file.rank), check_compiled="ignore")
+    name = over or shelf.name()
+    shelf.made += 1
+    shown = f"The LoRA {lora.path if not lora.field else file.name}"
     try:
         with warnings.catch_warnings(action="ignore"):  # that there are several is meant
-            pipe.load_lora_weights(
-                str(file.parent),
-                weight_name=file.name,
-                adapter_name=name,
-                use_safetensors=True,
-                local_files_only=True,
-            )
+            _load_file(pipe, _as_safetensors(work, file), name, hotswap=bool(over))
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise NotConfigured(
-            f"The LoRA {file} cannot be loaded into {kind}: {_reason(error)}",
+        raise lora.fault(
+            f"{shown} cannot be loaded into {type(pipe).__name__}: {_reason(error)}",
             "Use a safetensors file made for this model.",
+            of_card=NotConfigured,
         ) from error
     if name not in chain(*pipe.get_list_adapters().values()):  # diffusers says nothing itself
-        raise BadCard(
-            f"The LoRA {file} matches no layer of {kind}.", "Use one that was made for this model."
+        raise lora.fault(
+            f"{shown} matches no layer of {type(pipe).__name__}.",
+            "Use one that was made for this model.",
         )
+    return Held(name, file.size, _changed(pipe, name))
+
+
+def _load_file(pipe: Any, path: Path, name: str, *, hotswap: bool) -> None:
+    more = {"hotswap": True} if hotswap else {}
+    pipe.load_lora_weights(
+        str(path.parent),
+        weight_name=path.name,
+        adapter_name=name,
+        use_safetensors=True,
+        local_files_only=True,
+        **more,
+    )
+
+
+def _as_safetensors(work: Work, file: LoraFile) -> Path:
+    """Return a path that ends as diffusers wants it, whatever the file's own name is."""
+    path = work.folder / f"{file.digest[:16]}.safetensors"
+    if not path.exists():
+        path.symlink_to(file.path.resolve())
+    return path
+
+
+def _changed(pipe: Any, name: str) -> int:
+    """Return how many layers an adapter changes."""
+    models = (getattr(pipe, part, None) for part in pipe.get_list_adapters())
+    modules = chain.from_iterable(model.modules() for model in models if model is not None)
+    return sum(name in getattr(module, "lora_A", ()) for module in modules)
 
 
 def _reason(error: BaseException) -> str:
@@ -105,60 +212,39 @@ def _reason(error: BaseException) -> str:
     return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:300]
 
 
-def _take_out(work: Work, pipe: Any) -> None:
+def _shelf_of(pipe: Any) -> Shelf:
+    """Return the shelf of the pipeline's weights, which its siblings share."""
+    model = next(iter(speed.denoisers(pipe)), pipe)
+    if not hasattr(model, _SHELF):
+        setattr(model, _SHELF, Shelf())
+    shelf: Shelf = getattr(model, _SHELF)
+    return shelf
+
+
+def _switch_off(work: Work, pipe: Any) -> None:
     """Leave the weights as they were; if that fails, the next job loads them anew."""
-    unload = pipe.unload_lora_weights
-    key = "reset_to_overwritten_params"  # some LoRAs widen a layer of Flux
-    more = {key: True} if key in inspect.signature(unload).parameters else {}
+    shelf = _shelf_of(pipe)
+    loaded = {*chain(*pipe.get_list_adapters().values())}
+    whole = loaded == {held.name for held in shelf.held.values()} and not _has_rewritten(pipe)
     try:
-        unload(**more)
+        if whole:
+            pipe.disable_lora()
+        else:
+            _take_out(pipe, shelf)
     except Exception as error:
         work.log(f"The LoRAs cannot be taken out ({error}): the weights will be loaded again.")
         work.residency.clear()
 
 
-def find_file(work: Work, path: str) -> Path:
-    """Return the safetensors file that `path` means, fetching it if it is on the hub only."""
-    place = Path(os.path.expanduser(path))  # noqa: PTH111 (pathlib's raises for unknown users)
-    if place.is_absolute():
-        return _file_at(place)
-    if not HUB_ID.match(path):
-        raise BadCard(
-            f"loras: {path!r} is no absolute path and no ORG/NAME on the hub.",
-            "Change `path` in the model's card.",
-        )
-    return _only_file(_fetched(work, path))
+def _has_rewritten(pipe: Any) -> bool:
+    """Tell whether a LoRA has widened or replaced a layer, as some of Flux do."""
+    names = ("_overwritten_params", "_transformer_norm_layers")
+    return any(getattr(model, name, None) for model in speed.denoisers(pipe) for name in names)
 
 
-def _file_at(place: Path) -> Path:
-    if place.is_dir():
-        return _only_file(place)
-    if not place.is_file():
-        raise NotConfigured(
-            f"There is no LoRA at {place}.", "Put it there, or change `path` in the card."
-        )
-    if place.suffix != SUFFIX:
-        raise BadCard(
-            f"loras: {place} is no {SUFFIX} file.", "Only these are read: pickles can hold code."
-        )
-    return place
-
-
-def _only_file(folder: Path) -> Path:
-    files = sorted(folder.glob(f"*{SUFFIX}"))
-    usual = [file for file in files if file.name == USUAL] or files
-    if len(usual) != 1:
-        raise BadCard(
-            f"loras: {folder} holds {len(files)} {SUFFIX} files, and none is {USUAL}.",
-            "Give the path of the one file that is meant.",
-        )
-    return usual[0]
-
-
-def _fetched(work: Work, repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    work.log(f"Looking for the LoRA {repository} on this machine and on the hub.")
-    only_here = bool(work.run.spec.get("local_files_only", False))
-    found = snapshot_download(repository, allow_patterns=[f"*{SUFFIX}"], local_files_only=only_here)
-    return Path(found)
+def _take_out(pipe: Any, shelf: Shelf) -> None:
+    shelf.held.clear()
+    unload = pipe.unload_lora_weights
+    key = "reset_to_overwritten_params"
+    more = {key: True} if key in inspect.signature(unload).parameters else {}
+    unload(**more)

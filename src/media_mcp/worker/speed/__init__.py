@@ -6,7 +6,7 @@ loaded, `applied` around each run.
 
 from media_mcp.worker.speed.loading import Loader, resident_part
 from media_mcp.worker.speed.running import applied
-from media_mcp.worker.speed.wishes import Wish, denoisers, is_compiled, wish_of
+from media_mcp.worker.speed.wishes import Wish, denoisers, is_compiled, is_fused, wish_of
 
 __all__ = [
     "Loader",
@@ -14,6 +14,7 @@ __all__ = [
     "applied",
     "denoisers",
     "is_compiled",
+    "is_fused",
     "resident_part",
     "wish_of",
 ]

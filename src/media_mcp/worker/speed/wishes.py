@@ -87,6 +87,11 @@ def is_compiled(pipe: Any) -> bool:
     return "compile" in record_of(pipe).done
 
 
+def is_fused(pipe: Any) -> bool:
+    """Tell whether the projections of attention are fused, which LoRAs do not reach."""
+    return "fuse_qkv" in record_of(pipe).done
+
+
 @contextmanager
 def attempt(work: Work, wish: Wish, name: str, record: Record) -> Iterator[None]:
     """Do one setting and record it. If that fails, the one that a bundle brought is left out.
