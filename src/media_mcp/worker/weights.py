@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import struct
-from collections.abc import Iterator, Mapping
-from math import prod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from media_mcp.errors import BadCard, NotConfigured
+from media_mcp.worker import headers
 
 EMBEDDED = "embedded:"
 HERE = Path(__file__).parent
-INDEXES = ("model_index.json", "config.json")  # of a pipeline of several models, of a single one
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
-_LARGEST_HEADER = 100 * 2**20
-_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+# What says that a folder holds weights: diffusers' two kinds of pipelines, and transformers.
+INDEXES = ("model_index.json", "modular_model_index.json", "config.json")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def local_folder(weights: str) -> Path | None:
@@ -50,84 +48,124 @@ def _embedded(name: str) -> Path:
 
 
 def _whole(folder: Path, hint: str) -> Path:
-    if not any((folder / index).is_file() for index in INDEXES):
-        raise NotConfigured(f"There are no weights at {folder}: no {' or '.join(INDEXES)}.", hint)
-    return folder
+    if any((folder / index).is_file() for index in INDEXES):
+        return folder
+    raise NotConfigured(f"There are no weights at {folder}: no {' or '.join(INDEXES)}.", hint)
 
 
-def estimate(folder: Path, float_bytes: int) -> int:
+def estimate(folder: Path, float_bytes: int, variant: str | None = None) -> int:
     """Return the bytes the weights in `folder` take once loaded with `float_bytes` a number.
 
-    Reads headers only: milliseconds for any size. Raises `NotConfigured` for a broken file.
+    Reads headers only: milliseconds for any size. Raises `NotConfigured` for a broken file, for one
+    that is not all there, and where there are pickles only.
     """
-    files = [file for part in _components(folder) for file in _weight_files(folder / part)]
-    return sum(_loaded_bytes(file, float_bytes) for file in files)
+    return sum(parts(folder, float_bytes, variant).values())
 
 
-def _components(folder: Path) -> Iterator[str]:
-    if not (folder / INDEXES[0]).is_file():
-        yield ""
-        return
-    for name, value in _read_json(folder / INDEXES[0]).items():
-        if isinstance(value, list) and value and value[0] is not None:
-            yield name
+def parts(folder: Path, float_bytes: int, variant: str | None = None) -> dict[str, int]:
+    """Return the same of each component that has weights; a folder without any is one itself."""
+    places = _components(folder, variant)
+    found = {name: _bytes_in(*place, float_bytes) for name, place in places.items()}
+    return {name: size for name, size in found.items() if size}
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of one component: its shards, or else those of no variant."""
-    for index in sorted(folder.glob("*.safetensors.index.json")):
-        shards = _read_json(index).get("weight_map", {})
-        return [folder / Path(name).name for name in sorted(set(shards.values()))]
+def adapter_bytes(files: Sequence[Path], float_bytes: int) -> int:
+    """Return the bytes that adapters take beside the weights they change."""
+    return sum(headers.loaded_bytes(file, float_bytes) for file in files)
+
+
+def _components(folder: Path, variant: str | None) -> dict[str, tuple[Path, str | None]]:
+    """Return where each component's weights are, and which variant of them is meant."""
+    index = next((folder / name for name in INDEXES if (folder / name).is_file()), None)
+    if index is None or index.name == "config.json":
+        return {folder.name: (folder, variant)}
+    told = headers.read_json(index)
+    parts = {name: value for name, value in told.items() if _is_component(value)}
+    return {name: _place(folder, name, value, variant) for name, value in parts.items()}
+
+
+def _is_component(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and value[0] is not None
+
+
+def _place(
+    folder: Path, name: str, value: Sequence[Any], variant: str | None
+) -> tuple[Path, str | None]:
+    """Return a component's folder; a modular pipeline's may be in another repository."""
+    told = value[2] if len(value) > 2 and isinstance(value[2], dict) else {}
+    repo, inner = (
+        told.get("pretrained_model_name_or_path") or told.get("repo"),
+        told.get("subfolder"),
+    )
+    home = folder if not repo else _cached(str(repo), told.get("revision")) or folder
+    own = home / str(inner if repo and inner is not None else name)
+    return own if own.is_dir() else home / "absent", told.get("variant") or variant
+
+
+def _cached(repo: str, revision: Any) -> Path | None:
+    """Return the folder of a repository that was fetched, or None; the hub is not asked."""
+    if Path(repo).is_dir():
+        return Path(repo)
+    if not HUB_ID.match(repo):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in ("model_index.json", "config.json", ".gitattributes", "README.md"):
+        found = try_to_load_from_cache(repo, name, revision=str(revision) if revision else None)
+        if isinstance(found, str):
+            return Path(found).parent
+    return None
+
+
+def _bytes_in(folder: Path, variant: str | None, float_bytes: int) -> int:
+    files = list(_weight_files(folder, variant))
+    if not files and any(any(folder.glob(pattern)) for pattern in _PICKLES):
+        raise NotConfigured(
+            f"The weights in {folder} are pickles, which can hold code and are never loaded.",
+            "Use weights that come as safetensors.",
+        )
+    kept = _is_quantized(folder)
+    return sum(headers.loaded_bytes(file, float_bytes, keep_eight_bits=kept) for file in files)
+
+
+def _is_quantized(folder: Path) -> bool:
+    config = folder / "config.json"
+    return config.is_file() and "quantization_config" in headers.read_json(config)
+
+
+def _weight_files(folder: Path, variant: str | None) -> Iterator[Path]:
+    """Yield the safetensors files of one component: those of the variant if there are any, else
+    the plain ones; of these the shards that an index names, else all."""
+    indexes = sorted(folder.glob("*.safetensors.index*.json"))
+    wanted = [i for i in indexes if _is_of(i.name, variant)] or [
+        i for i in indexes if _is_of(i.name, None)
+    ]
     files = sorted(folder.glob("*.safetensors"))
-    return [file for file in files if "." not in file.stem] or files
+    chosen = [f for f in files if variant and _is_of(f.name, variant)]
+    if wanted and (not chosen or _is_of(wanted[0].name, variant)):
+        yield from _shards(wanted[0])
+        return
+    yield from chosen or [f for f in files if _is_of(f.name, None)] or files
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _broken(path, error) from None
-    return found if isinstance(found, dict) else {}
+def _is_of(name: str, variant: str | None) -> bool:
+    """Whether a file is of a variant: `model.fp16.safetensors`, `model.fp16-00001-of-00002…`,
+    `….safetensors.index.fp16.json`; without one, whether it is of none."""
+    middle = name.partition(".")[2].replace("safetensors", "").replace("index", "")
+    words = {word for word in re.split(r"[.]", re.sub(r"-\d+-of-\d+", ".", middle)) if word}
+    return (words - {"json"}) == ({variant} if variant else set())
 
 
-def _loaded_bytes(file: Path, float_bytes: int) -> int:
-    try:
-        tensors = [t for name, t in _header(file).items() if name != "__metadata__"]
-        return sum(_tensor_bytes(tensor, float_bytes) for tensor in tensors)
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise _broken(file, error) from None
-
-
-def _tensor_bytes(tensor: Mapping[str, Any], float_bytes: int) -> int:
-    if tensor["dtype"] in _FLOATS:
-        return int(prod(tensor["shape"])) * float_bytes
-    start, end = tensor["data_offsets"]
-    return int(end - start)
-
-
-def _header(file: Path) -> dict[str, Any]:
-    with file.open("rb") as opened:
-        (size,) = struct.unpack("<Q", opened.read(8))
-        if size > _LARGEST_HEADER:
-            raise ValueError("its header is too long")
-        header: dict[str, Any] = json.loads(opened.read(size))
-    return header
-
-
-def header_of(file: Path) -> dict[str, Any]:
-    """Return what a safetensors file says of each of its tensors (`dtype`, `shape`).
-
-    Raises `ValueError` in words for a file that is none, and `OSError`.
-    """
-    try:
-        tensors = {name: told for name, told in _header(file).items() if name != "__metadata__"}
-        if all(isinstance(told["shape"], list) for told in tensors.values()):
-            return tensors
-    except (struct.error, KeyError, TypeError, AttributeError, RecursionError, ValueError):
-        pass
-    raise ValueError("it has no such header")
-
-
-def _broken(path: Path, error: Exception) -> NotConfigured:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return NotConfigured(f"Weights file {path} cannot be read: {reason}.", "Fetch it again.")
+def _shards(index: Path) -> list[Path]:
+    told = headers.read_json(index).get("weight_map")
+    names = sorted({str(name) for name in told.values()}) if isinstance(told, dict) else []
+    if odd := [name for name in names if Path(name).name != name]:
+        raise headers.broken(index, f"it names a file outside its folder, {odd[0][:80]!r}")
+    absent = [name for name in names if not (index.parent / name).is_file()]
+    if absent:
+        raise NotConfigured(
+            f"Of the {len(names)} files that {index} names {len(absent)} are absent: "
+            f"{', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}.",
+            "Fetch the weights again: media-mcp pull goes on where it stopped.",
+        )
+    return [index.parent / name for name in names]
