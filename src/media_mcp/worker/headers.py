@@ -40,7 +40,15 @@ def loaded_bytes(file: Path, float_bytes: int, *, keep_eight_bits: bool = False)
             size * float_bytes if dtype in cast else stored
             for dtype, size, stored in _tensors(file)
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise broken(file, error) from None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,19 @@ def estimate(folder: Path, float_bytes: int, variant: str | None = None) -> int:
     return sum(parts(folder, float_bytes, variant).values())
 
 
-def parts(folder: Path, float_bytes: int, variant: str | None = None) -> dict[str, int]:
-    """Return the same of each component that has weights; a folder without any is one itself."""
+def parts(
+    folder: Path,
+    float_bytes: int,
+    variant: str | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, int]:
+    """Return the same of each component that has weights; a folder without any is one itself.
+
+    `more` are components that come from elsewhere: their names, and folders or repositories.
+    """
     places = _components(folder, variant)
+    for name, place in (more or {}).items():
+        places[name] = (_cached(str(place), None) or folder / "absent", None)
     found = {name: _bytes_in(*place, float_bytes) for name, place in places.items()}
     return {name: size for name, size in found.items() if size}
 

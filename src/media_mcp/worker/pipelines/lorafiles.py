@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from media_mcp.errors import BadCard, InvalidArguments, MediaError, NotConfigured, Problem
-from media_mcp.worker.weights import HUB_ID, header_of
+from media_mcp.worker.headers import header_of
+from media_mcp.worker.weights import HUB_ID
 from media_mcp.worker.work import Work
 
 ARGUMENT = "loras"  # of a call, and the key of a card's spec

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from media_mcp.speed import Value, word_of
+from media_mcp.worker.residency import Plan
 from media_mcp.worker.speed.wishes import (
     DENOISERS,
     Record,
@@ -23,6 +24,7 @@ from media_mcp.worker.speed.wishes import (
 from media_mcp.worker.work import Work
 
 FP8_GPU = (8, 9)  # the first compute capability that multiplies in eight bits
+LAYERS = 20  # of a large model, offloading by groups keeps about one in so many
 Do = Callable[[Work, Any, Value], None]
 
 
@@ -32,6 +34,22 @@ def resident_part(work: Work) -> str:
     return " ".join(
         name if value is True else f"{name}={value}" for name, value in sorted(wish.loads.items())
     )
+
+
+def planned(
+    work: Work, sizes: Mapping[str, int], float_bytes: int, load: Callable[[], Any]
+) -> Plan:
+    """Say what the weights will take on the device with the settings of the job, and what loads
+    them. `sizes` are the bytes of each part without any settings."""
+    loads = wish_of(work.run.spec, work.device.kind).loads
+    taken = dict(sizes)
+    if loads.keys() & {"fp8_storage", "fp8_compute"}:
+        taken |= {name: taken[name] // float_bytes for name in DENOISERS if name in taken}
+    if "offload" not in loads or work.device.kind == "cpu":
+        return Plan(sum(taken.values()), load, sizes)
+    largest = max(taken.values(), default=0)
+    at_once = largest if word_of(loads["offload"]) == "model" else largest // LAYERS
+    return Plan(at_once, load, movable=False)
 
 
 class Loader:

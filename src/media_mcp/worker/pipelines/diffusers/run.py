@@ -14,9 +14,11 @@ from typing import Any
 
 from media_mcp.worker import speed
 from media_mcp.worker.device import peak_bytes
+from media_mcp.worker.need import run_units
 from media_mcp.worker.pipelines import loras
 from media_mcp.worker.pipelines.diffusers.calling import Call, plan_call, readable_refusals
 from media_mcp.worker.pipelines.diffusers.classes import find_class
+from media_mcp.worker.pipelines.diffusers.family import components_of
 from media_mcp.worker.pipelines.diffusers.loading import (
     DTYPES,
     dtype_name,
@@ -30,7 +32,7 @@ from media_mcp.worker.pipelines.diffusers.words import REQUIRED, parameters
 from media_mcp.worker.pipelines.faults import readable_faults
 from media_mcp.worker.pipelines.steps import counted, shown_bars, view
 from media_mcp.worker.residency import Plan
-from media_mcp.worker.weights import estimate
+from media_mcp.worker.weights import parts
 from media_mcp.worker.work import Product, Work
 
 COUNT = "num_images"
@@ -48,11 +50,13 @@ def run(work: Work) -> Product:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A pipeline for the time of one job, the seconds its load took and what changed it."""
+    """A pipeline for the time of one job, the seconds its load took, how many others had to leave
+    for it and what changed it."""
 
     pipe: Any
     dtype: str
     load_seconds: float
+    evicted: int
     lossy: tuple[str, ...]
 
 
@@ -64,18 +68,24 @@ def held(work: Work) -> Iterator[Ready]:
         dtype = dtype_name(spec, work.device.kind)
         name = resident_name(spec, dtype, speed.resident_part(work))
         with work.residency.hold(
-            name, lambda: _plan_load(work, weights, dtype), model=work.run.model
+            name,
+            lambda: _plan_load(work, weights, dtype),
+            model=work.run.model,
+            units=run_units(work.run.call),
         ) as resident:
             use_threads(spec)
             pipe = resident.value.pipeline(work)
             with loras.applied(work, pipe), speed.applied(work, pipe) as lossy:
-                yield Ready(pipe, dtype, resident.load_seconds, tuple(lossy))
+                seconds, left = resident.load_seconds, len(resident.evicted)
+                yield Ready(pipe, dtype, seconds, left, tuple(lossy))
 
 
 def _plan_load(work: Work, weights: str, dtype: str) -> Plan:
     find_class(work.run.spec)
     folder = find_weights(work, weights)
-    return Plan(estimate(folder, DTYPES[dtype]), lambda: load(work, folder, dtype))
+    more, variant = components_of(work.run.spec), work.run.spec.get("variant")
+    sizes = parts(folder, DTYPES[dtype], variant, more)
+    return speed.planned(work, sizes, DTYPES[dtype], lambda: load(work, folder, dtype))
 
 
 def _make(work: Work, pipe: Any, call: Call, index: int, count: int) -> Result:
@@ -118,7 +128,12 @@ def finished(
     facts = _facts(work, ready) | {"run_seconds": round(seconds, 3)}
     if size := results[0].size:
         facts["native_size"] = _by(size)
-    told = {"changed": changed, "ignored": list(call.ignored), "speed": ready.lossy}
+    told = {
+        "evicted": ready.evicted,
+        "changed": changed,
+        "ignored": list(call.ignored),
+        "speed": ready.lossy,
+    }
     made = save(work, results, call.fps)
     return Product(tuple(made), facts | {name: value for name, value in told.items() if value})
 
