@@ -1,7 +1,8 @@
 """Starts the worker by this file's path, in a Python that need not have media-mcp installed.
 
-Of our package only the worker and its errors can be imported there: whatever else the environment
-holds, and in whatever version, the code that speaks with the server is the server's own.
+Of our package only the worker, its errors and the table of speed settings can be imported there:
+whatever else the environment holds, and in whatever version, the code that speaks with the server
+is the server's own.
 """
 
 import sys
@@ -11,11 +12,15 @@ from runpy import run_module
 from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
-OURS = {"media_mcp.errors": HERE.parent / "errors.py", "media_mcp.worker": HERE / "__init__.py"}
+OURS = {
+    "media_mcp.errors": HERE.parent / "errors.py",
+    "media_mcp.speed": HERE.parent / "speed.py",
+    "media_mcp.worker": HERE / "__init__.py",
+}
 
 
 def lay_out() -> None:
-    """Put a `media_mcp` of only these two into `sys.modules`."""
+    """Put a `media_mcp` of only these into `sys.modules`."""
     package = ModuleType("media_mcp")
     package.__path__ = []
     sys.modules["media_mcp"] = package

@@ -51,13 +51,14 @@ def run(work: Work) -> Product:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A pipeline for the time of one job, the seconds its load took, how many others had to leave
-    for it and what changed it."""
+    for it, the speed settings that change what comes out and the LoRAs that match in part."""
 
     pipe: Any
     dtype: str
     load_seconds: float
     evicted: int
     lossy: tuple[str, ...]
+    partly: tuple[str, ...]
 
 
 @contextmanager
@@ -75,9 +76,9 @@ def held(work: Work) -> Iterator[Ready]:
         ) as resident:
             use_threads(spec)
             pipe = resident.value.pipeline(work)
-            with loras.applied(work, pipe), speed.applied(work, pipe) as lossy:
+            with loras.applied(work, pipe) as partly, speed.applied(work, pipe) as lossy:
                 seconds, left = resident.load_seconds, len(resident.evicted)
-                yield Ready(pipe, dtype, seconds, left, tuple(lossy))
+                yield Ready(pipe, dtype, seconds, left, lossy, partly)
 
 
 def _plan_load(work: Work, weights: str, dtype: str) -> Plan:
@@ -124,7 +125,7 @@ def finished(
     if call.ignored:
         name = type(ready.pipe).__name__
         work.log(f"Ignored, as {name} has no use for it: {', '.join(call.ignored)}.")
-    changed = [*call.changed, *_differences(call, results[0])]
+    changed = [*ready.partly, *call.changed, *_differences(call, results[0])]
     facts = _facts(work, ready) | {"run_seconds": round(seconds, 3)}
     if size := results[0].size:
         facts["native_size"] = _by(size)
