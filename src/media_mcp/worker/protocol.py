@@ -16,6 +16,7 @@ VERSION = 2
 # The names that a card's `pipeline` may hold, and the kinds of media that each makes.
 PIPELINES: Mapping[str, frozenset[str]] = {
     "diffusers": frozenset({"image"}),
+    "tools": frozenset({"image", "video", "audio", "text"}),
     "transformers": frozenset({"audio", "text", "image"}),
 }
 MAX_LINE = 2**20

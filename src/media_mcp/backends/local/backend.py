@@ -17,6 +17,7 @@ from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import weights
 from media_mcp.backends.local.configuration import Configuration, configuration
 from media_mcp.backends.local.installed import Installation
+from media_mcp.backends.local.needs import unmet
 from media_mcp.backends.local.pool import Pool
 from media_mcp.backends.local.process import WorkerProcess
 from media_mcp.backends.local.wire import EXACTLY, to_error, to_result, to_wire
@@ -127,7 +128,9 @@ class Local:
         if not told.ready:
             return told
         environment = self._installation.environment(dict(os.environ))
-        return weights.readiness(route.spec, environment, makes)
+        ours = self._installation.is_ours
+        lacking = unmet(route.spec, environment, self._place.extra, ours=ours)
+        return weights.readiness(route.spec, environment, makes) if lacking.ready else lacking
 
     def warm(self) -> frozenset[str]:
         return self._pool.warm()

@@ -18,6 +18,7 @@ _INDEX = "model_index.json"
 _INDEXES = (_INDEX, "config.json")  # of a pipeline of several models, of a single one
 _READY = Readiness(True)
 _ELSEWHERE = "Take another route, or a newer media-mcp."
+_WEIGHTLESS = ("tools",)
 _NOT_YET = ("ModularPipeline",)  # which has a loader of its own
 
 
@@ -33,6 +34,8 @@ def readiness(
     if makes not in PIPELINES[pipeline] or spec.get("class") in _NOT_YET:
         reason = f"the worker's pipeline {pipeline!r} does not run this one: it makes {makes}."
         return Readiness(False, reason, _ELSEWHERE)
+    if pipeline in _WEIGHTLESS:
+        return _READY
     told = (_found(wanted, spec, environment) for wanted in _wanted(spec))
     return next((one for one in told if not one.ready), _READY)
 

@@ -10,6 +10,7 @@ from media_mcp.worker.work import Pipeline
 
 PIPELINES: Mapping[str, str] = {
     "diffusers": "media_mcp.worker.pipelines.diffusers:run",
+    "tools": "media_mcp.worker.pipelines.tools:run",
     "transformers": "media_mcp.worker.pipelines.transformers:run",
 }
 
