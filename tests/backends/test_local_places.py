@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,8 +57,18 @@ def test_a_worker_on_the_cpu_starts_without_torch_from_any_python(tmp_path: Path
         hello = next(message for message in messages if isinstance(message, protocol.Hello))
         worker.stdin.close()
     assert (hello.protocol, hello.device) == (protocol.VERSION, "cpu")
+    laid = runpy.run_path(str(BOOTSTRAP))["OURS"]
     loaded = {line.rpartition("|")[2].strip() for line in log.read_text().splitlines()}
     ours = {name for name in loaded if name.startswith("media_mcp")}
     assert "media_mcp.worker.loop" in ours
-    assert not [n for n in ours if not n.startswith(("media_mcp.worker", "media_mcp.errors"))]
+    assert not [n for n in ours if not n.startswith(("media_mcp.worker", *laid))]
     assert loaded.isdisjoint({"torch", "numpy", "pydantic"})
+
+
+def test_what_the_worker_imports_of_ours_is_laid_out_for_it() -> None:
+    package = BOOTSTRAP.parent
+    said = re.compile(r"^ *from media_mcp(\.[a-z_.]+| import [a-z_]+)", re.MULTILINE)
+    found = {name for path in package.rglob("*.py") for name in said.findall(path.read_text())}
+    named = {f"media_mcp{name.replace(' import ', '.')}" for name in found}
+    laid = runpy.run_path(str(BOOTSTRAP))["OURS"]
+    assert [n for n in named if not n.startswith("media_mcp.worker.") and n not in laid] == []
