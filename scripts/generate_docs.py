@@ -33,6 +33,7 @@ COMMANDS = (
     "models",
     "describe",
     "quote",
+    "bench",
     "jobs",
     "cancel",
     "doctor",

@@ -223,6 +223,38 @@ def quote(
 
 
 @app.command()
+def bench(
+    model: o.ModelName,
+    pairs: o.Pairs = None,
+    settings: o.SpeedSettings = "",
+    repeat: o.Repeat = 3,
+    write: o.WriteSpeed = False,
+    plot: o.BenchPlot = None,
+    as_json: o.AsJson = False,
+    project: o.Project = None,
+    device: o.Device = None,
+    catalog_dir: o.CatalogDirs = None,
+) -> int:
+    """Measure a model on this machine under several speed settings: time, memory, difference.
+
+    Runs the model's own example, each setting in a worker of its own, and draws a plot (SVG). With
+    --write the fastest setting goes into ./media-mcp.toml; one that changes results only if you
+    named it with --settings.
+
+    \b
+    media-mcp bench sketch
+    media-mcp bench local/sdxl steps=20 --settings "fast,cache=none+compile=true" --write
+    """
+    from media_mcp.cli.bench import Wish
+    from media_mcp.cli.bench import bench as start
+    from media_mcp.settings import load_settings
+
+    found = load_settings(project=project, device=device, catalog_dirs=catalog_dir or None)
+    wish = Wish(model, tuple(pairs or ()), settings, repeat, write, plot, as_json)
+    return start(found, wish)
+
+
+@app.command()
 def jobs(
     job_id: o.AnyJob = None,
     state: o.State = None,

@@ -183,3 +183,23 @@ KeyVariable = Annotated[
 DryRun = Annotated[bool, Option("--dry-run", help="Show what would change and write nothing.")]
 Everything = Annotated[bool, Option("--all", help="Show every change.")]
 Retire = Annotated[bool, Option("--retire", help="Go on though many models are gone.")]
+
+# bench
+
+SpeedSettings = Annotated[
+    str,
+    Option(
+        "--settings",
+        metavar="A,B,…",
+        help="Bundles and keys, as fast or turbo+compile=false. Default: exact,fast,turbo.",
+    ),
+]
+Repeat = Annotated[
+    int, Option(min=1, max=100, metavar="N", help="Runs of each, after the first one.")
+]
+WriteSpeed = Annotated[
+    bool, Option("--write", help="Write the fastest allowed setting into ./media-mcp.toml.")
+]
+BenchPlot = Annotated[
+    Path | None, Option(metavar="FILE", help="Where the plot goes; default: ./bench-MODEL.svg.")
+]
