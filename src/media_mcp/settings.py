@@ -29,6 +29,7 @@ from media_mcp.errors import BadSettings
 FILE_NAME = "media-mcp.toml"
 PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Prefer = Literal["card", "local", "hosted", "cheapest", "fastest"]
+RetryBadOutput = Literal["free", "never", "always"]
 KeepHere = Literal["nothing", "inputs", "everything"]
 Speed = Annotated[
     speeds.Choice, NoDecode, BeforeValidator(speeds.choice), PlainSerializer(speeds.Choice.told)
@@ -240,6 +241,12 @@ class Settings(BaseSettings):
         ge=1,
         le=10,
         description="How often a job is started on a route before that counts as failed.",
+    )
+    retry_bad_output: RetryBadOutput = Field(
+        default="free",
+        description="Whether what comes out black, flat, silent or unreadable is made once more, "
+        "with another seed, unless its caller gave one: free (where it costs nothing), never, "
+        "always.",
     )
 
     @classmethod

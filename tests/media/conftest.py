@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from media_mcp.errors import BadMedia
-from media_mcp.media import MediaStore, probe
+from media_mcp.media import MediaStore
+from media_mcp.media.decoding.probing import probe_file
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def refusal() -> Callable[[Path], Awaitable[str]]:
 
     async def ask(path: Path) -> str:
         with pytest.raises(BadMedia) as caught:
-            await probe(path)
+            probe_file(path)
         assert caught.value.hint
         return caught.value.message
 

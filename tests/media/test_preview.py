@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from media_mcp.job import Asset
-from media_mcp.media import MediaStore, preview, streams
+from media_mcp.media import MediaStore
+from media_mcp.media.decoding import drawing, streams
 
 Make = Callable[..., Path]
 pytestmark = pytest.mark.anyio
@@ -81,7 +82,7 @@ async def test_several_pictures_become_a_labelled_sheet(store: MediaStore, tmp_p
         for i in range(3)
     ]
     assert [max(range(3), key=pixel.__getitem__) for pixel in seen] == [0, 1, 2]
-    label = sheet.crop((0, half[1] - preview.LABEL, half[0], half[1])).convert("L")
+    label = sheet.crop((0, half[1] - drawing.LABEL, half[0], half[1])).convert("L")
     assert label.getextrema()[0] < 120
 
 
@@ -90,15 +91,15 @@ async def test_a_sheet_shows_nine_and_says_how_many_more_there_are(
 ) -> None:
     asset = await keep(store, picture())
     opened(await store.preview([asset] * 12))
-    assert preview._label(8, [asset] * 12) == "9 · 64x48 (+3 more)"
-    assert preview._label(7, [asset] * 12) == "8 · 64x48"
+    assert drawing._label(8, [asset] * 12) == "9 · 64x48 (+3 more)"
+    assert drawing._label(7, [asset] * 12) == "8 · 64x48"
 
 
 async def test_a_video_becomes_nine_frames_in_the_order_of_time(
     store: MediaStore, tmp_path: Path, clip: Make
 ) -> None:
     asset = await keep(store, clip(frames=36))
-    moments = [at for at, _ in preview._frames(asset, 9)]
+    moments = [at for at, _ in drawing._frames(asset, 9)]
     assert moments == pytest.approx([asset.duration / 9 * (i + 0.5) for i in range(9)])
     sheet = opened(await store.preview([asset]))
     assert sheet.width > 500
@@ -127,7 +128,7 @@ async def test_a_frame_far_from_a_key_frame_is_found_within_bounds(
 ) -> None:
     asset = await keep(store, clip(frames=24, codec="libx264"))
     monkeypatch.setattr(streams, "MAX_FRAME_STEPS", 2)
-    assert len(list(preview._frames(asset, 9))) == 9
+    assert len(list(drawing._frames(asset, 9))) == 9
 
 
 async def test_sound_becomes_a_waveform_over_its_whole_length(

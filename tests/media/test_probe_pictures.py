@@ -9,7 +9,8 @@ from PIL import Image
 
 from media_mcp.job import MediaKind
 from media_mcp.media import facts as bounds
-from media_mcp.media import pictures, probe
+from media_mcp.media.decoding import pictures
+from media_mcp.media.decoding.probing import probe_file
 
 Make = Callable[..., Path]
 Write = Callable[[Path, bytes | str], Path]
@@ -33,7 +34,7 @@ async def test_an_image_is_known_by_its_bytes_whatever_its_name(
     picture: Make, extension: str, mime_type: str
 ) -> None:
     path = picture(f"x.{extension}")
-    facts = await probe(path.rename(path.with_name("lying.mp3")))
+    facts = probe_file(path.rename(path.with_name("lying.mp3")))
     assert (facts.kind, facts.mime_type, facts.extension) == (
         MediaKind.IMAGE,
         mime_type,
@@ -47,7 +48,7 @@ async def test_an_animation_tells_its_frames_and_seconds(tmp_path: Path, extensi
     frames = [Image.new("RGB", (8, 8), (i * 60, 0, 0)) for i in range(4)]
     path = tmp_path / f"x.{extension}"
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=250)
-    facts = await probe(path)
+    facts = probe_file(path)
     assert (facts.kind, facts.frames, facts.duration, facts.fps) == (MediaKind.IMAGE, 4, 1.0, 4.0)
 
 
@@ -112,9 +113,9 @@ async def test_a_polyglot_is_what_its_first_bytes_say(
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("evil.html", "<script>alert(1)</script>")
     write(path, path.read_bytes() + (tmp_path / "x.zip").read_bytes())
-    assert (await probe(path)).mime_type == "image/gif"
+    assert (probe_file(path)).mime_type == "image/gif"
 
 
 async def test_html_is_plain_text(write: Write, tmp_path: Path) -> None:
-    facts = await probe(write(tmp_path / "x.png", "<!DOCTYPE html><script>alert(1)</script>"))
+    facts = probe_file(write(tmp_path / "x.png", "<!DOCTYPE html><script>alert(1)</script>"))
     assert (facts.kind, facts.mime_type, facts.extension) == (MediaKind.TEXT, "text/plain", "txt")

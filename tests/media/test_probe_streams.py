@@ -6,8 +6,9 @@ import pytest
 
 from media_mcp.errors import BadMedia
 from media_mcp.job import MediaKind
-from media_mcp.media import containers, probe, streams
 from media_mcp.media import facts as bounds
+from media_mcp.media.decoding import containers, streams
+from media_mcp.media.decoding.probing import probe_file
 
 Make = Callable[..., Path]
 Write = Callable[[Path, bytes | str], Path]
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.anyio
 async def test_sound_is_known_by_its_bytes(
     encoded: Make, name: str, codec: str, rate: int, mime_type: str, extension: str
 ) -> None:
-    facts = await probe(encoded(name, codec, rate=rate))
+    facts = probe_file(encoded(name, codec, rate=rate))
     assert (facts.kind, facts.mime_type, facts.extension) == (
         MediaKind.AUDIO,
         mime_type,
@@ -41,7 +42,7 @@ async def test_sound_is_known_by_its_bytes(
 
 
 async def test_a_wav_tells_seconds_channels_and_rate(sound: Make) -> None:
-    facts = await probe(sound(seconds=1.5, channels=2))
+    facts = probe_file(sound(seconds=1.5, channels=2))
     assert (facts.mime_type, facts.duration, facts.channels, facts.sample_rate) == (
         "audio/wav",
         1.5,
@@ -64,7 +65,7 @@ async def test_a_wav_tells_seconds_channels_and_rate(sound: Make) -> None:
 async def test_a_video_is_known_by_its_bytes(
     clip: Make, name: str, codec: str, mime_type: str, extension: str
 ) -> None:
-    facts = await probe(clip(name, codec=codec))
+    facts = probe_file(clip(name, codec=codec))
     assert (facts.kind, facts.mime_type, facts.extension) == (
         MediaKind.VIDEO,
         mime_type,
@@ -75,7 +76,7 @@ async def test_a_video_is_known_by_its_bytes(
 
 
 async def test_a_video_with_sound_tells_its_channels(clip: Make) -> None:
-    facts = await probe(clip(sound=0.5))
+    facts = probe_file(clip(sound=0.5))
     assert (facts.kind, facts.channels, facts.sample_rate) == (MediaKind.VIDEO, 1, 8000)
 
 
@@ -87,7 +88,7 @@ async def test_a_picture_on_a_cover_does_not_make_a_video(
     frame = b"APIC" + struct.pack(">IH", len(body), 0) + body
     size = len(frame)
     safe = bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
-    facts = await probe(write(path, b"ID3\x03\0\0" + safe + frame + path.read_bytes()))
+    facts = probe_file(write(path, b"ID3\x03\0\0" + safe + frame + path.read_bytes()))
     assert (facts.kind, facts.width) == (MediaKind.AUDIO, None)
 
 
@@ -134,20 +135,20 @@ async def test_sound_of_an_absurd_rate_is_refused(
 
 async def test_sound_that_nobody_can_decode_is_left_out(write: Write, clip: Make) -> None:
     path = clip("x.mkv", sound=0.5)
-    facts = await probe(write(path, path.read_bytes().replace(b"A_AAC", b"A_ZZZ")))
+    facts = probe_file(write(path, path.read_bytes().replace(b"A_AAC", b"A_ZZZ")))
     assert (facts.kind, facts.channels) == (MediaKind.VIDEO, None)
 
 
 async def test_a_wav_that_miscounts_by_its_own_header_is_read(write: Write, sound: Make) -> None:
     data = bytearray(sound().read_bytes())
     data[4:8] = len(data).to_bytes(4, "little")
-    assert (await probe(write(sound(), bytes(data)))).duration == 1.0
+    assert (probe_file(write(sound(), bytes(data)))).duration == 1.0
 
 
 async def test_a_wav_written_to_a_pipe_is_read_to_its_end(write: Write, sound: Make) -> None:
     data = bytearray(sound().read_bytes())
     data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
-    facts = await probe(write(sound(), bytes(data)))
+    facts = probe_file(write(sound(), bytes(data)))
     assert facts.duration == pytest.approx(1.0, abs=0.01)
 
 
@@ -199,7 +200,7 @@ async def test_more_boxes_than_anyone_writes_are_left_to_the_decoder(
     clip: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers, "MAX_BOXES", 1)
-    assert (await probe(clip())).frames == 16
+    assert (probe_file(clip())).frames == 16
 
 
 async def test_data_that_contradict_each_other_are_refused(sound: Make) -> None:
@@ -213,7 +214,7 @@ async def test_sound_has_no_frames_to_show(sound: Make) -> None:
 
 async def test_a_playlist_opens_no_other_file(write: Write, clip: Make, tmp_path: Path) -> None:
     listed = f"#EXTM3U\n#EXTINF:2,\n{clip('secret.ts', codec='mpeg4')}\n#EXT-X-ENDLIST\n"
-    facts = await probe(write(tmp_path / "x.mp4", listed))
+    facts = probe_file(write(tmp_path / "x.mp4", listed))
     assert facts.mime_type == "text/plain"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from media_mcp.errors import BadMedia
 from media_mcp.job import MediaKind
-from media_mcp.media import probe
+from media_mcp.media.decoding.probing import probe_file
 
 Make = Callable[..., Path]
 Write = Callable[[Path, bytes | str], Path]
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 async def test_text_is_known_by_its_characters(
     write: Write, tmp_path: Path, text: str, mime_type: str, extension: str
 ) -> None:
-    facts = await probe(write(tmp_path / "x.png", text))
+    facts = probe_file(write(tmp_path / "x.png", text))
     assert (facts.kind, facts.mime_type, facts.extension) == (MediaKind.TEXT, mime_type, extension)
 
 
@@ -52,7 +52,7 @@ async def test_text_is_known_by_its_characters(
     ],
 )
 async def test_unknown_bytes_are_a_file(write: Write, tmp_path: Path, data: bytes) -> None:
-    facts = await probe(write(tmp_path / "x.png", data))
+    facts = probe_file(write(tmp_path / "x.png", data))
     assert (facts.kind, facts.mime_type, facts.extension) == (
         MediaKind.FILE,
         "application/octet-stream",
@@ -84,7 +84,7 @@ async def test_an_empty_file_is_refused(refusal: Refusal, write: Write, tmp_path
 async def test_an_svg_is_an_image_and_is_never_parsed(
     write: Write, tmp_path: Path, text: str, size: tuple[int | None, int | None]
 ) -> None:
-    facts = await probe(write(tmp_path / "x.txt", text))
+    facts = probe_file(write(tmp_path / "x.txt", text))
     assert (facts.kind, facts.mime_type, facts.extension) == (
         MediaKind.IMAGE,
         "image/svg+xml",
@@ -97,7 +97,7 @@ async def test_an_svg_is_an_image_and_is_never_parsed(
     "text", ["<svgfoo></svgfoo>", "<!-- never closed <svg></svg>", "<!-- -->" * 8000, "<?xml"]
 )
 async def test_what_only_resembles_an_svg_is_text(write: Write, tmp_path: Path, text: str) -> None:
-    assert (await probe(write(tmp_path / "x.svg", text))).mime_type == "text/plain"
+    assert (probe_file(write(tmp_path / "x.svg", text))).mime_type == "text/plain"
 
 
 async def test_a_truncated_svg_is_refused(refusal: Refusal, write: Write, tmp_path: Path) -> None:
@@ -112,10 +112,10 @@ def glb(version: int = 2, lie: int = 0) -> bytes:
 
 
 async def test_a_3d_model_is_known_by_its_bytes(write: Write, tmp_path: Path) -> None:
-    facts = await probe(write(tmp_path / "x", glb()))
+    facts = probe_file(write(tmp_path / "x", glb()))
     assert (facts.kind, facts.mime_type) == (MediaKind.MODEL3D, "model/gltf-binary")
     text = json.dumps({"asset": {"version": "2.0"}, "scenes": []})
-    assert (await probe(write(tmp_path / "y", text))).mime_type == "model/gltf+json"
+    assert (probe_file(write(tmp_path / "y", text))).mime_type == "model/gltf+json"
 
 
 async def test_a_truncated_or_unknown_3d_model_is_refused(
@@ -131,7 +131,7 @@ async def test_a_zip_is_a_file_and_a_truncated_one_is_refused(
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.txt", "a" * 1000)
-    facts = await probe(path)
+    facts = probe_file(path)
     assert (facts.kind, facts.mime_type, facts.extension) == (
         MediaKind.FILE,
         "application/zip",
@@ -157,7 +157,7 @@ async def test_damaged_media_never_raise_anything_but_bad_media(
             for _ in range(6):
                 hurt[dice.randrange(8, len(hurt))] = dice.randrange(256)
             try:
-                await probe(write(tmp_path / "hurt", bytes(hurt)))
+                probe_file(write(tmp_path / "hurt", bytes(hurt)))
                 outcomes["read"] += 1
             except BadMedia:
                 outcomes["refused"] += 1

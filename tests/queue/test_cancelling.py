@@ -104,10 +104,10 @@ async def test_a_result_that_is_there_already_wins_over_a_cancel(house, tools, a
     storing, go_on = anyio.Event(), anyio.Event()
 
     class SlowMedia(MediaStore):
-        async def put(self, *args, **facts):
+        async def draft(self, *args, **facts):
             storing.set()
             await go_on.wait()
-            return await super().put(*args, **facts)
+            return await super().draft(*args, **facts)
 
     media = SlowMedia(house.folder / "media")
     async with house.queue(house.backend(), media=media) as queue:

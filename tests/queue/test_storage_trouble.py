@@ -152,7 +152,7 @@ async def test_a_new_file_that_somebody_reads_cannot_become_shared_and_is_named(
 
 async def test_a_disk_that_fills_up_under_the_outputs_fails_the_job_in_words(house, tools, ann):
     class FullDisk(MediaStore):
-        async def put(self, *args, **facts):
+        async def draft(self, *args, **facts):
             raise StorageFailed("The disk is full.", "Free some space.")
 
     async with house.queue(house.backend(), media=FullDisk(house.folder / "media")) as queue:

@@ -34,6 +34,7 @@ class Run:
     an earlier attempt reported. `given_up` is for a run that is cancelled: true if nobody wants the
     job any more, so that work elsewhere must be stopped too; false if only this process leaves it,
     and another attempt will take that work up. `project` is whose job it is, for its own settings.
+    `tries` is 2 where the first try made nothing of use and this one has another seed.
     """
 
     job_id: str
@@ -48,6 +49,7 @@ class Run:
     remote_id: str | None = None
     given_up: Callable[[], bool] = lambda: True
     project: str = ""
+    tries: int = 1
 
     @property
     def folder(self) -> Path:

@@ -107,7 +107,7 @@ def _by_resolution(call: Call) -> Size | None:
 
 def _read(call: Call, value: JSON, name: str) -> Size:
     """Return the size that one value names. Raises `Unsaid` for a word that names none."""
-    if (sides := _sides_of(value)) is not None:
+    if (sides := sides_of(value)) is not None:
         return _exactly(*sides)
     number = number_of(value)
     if number is not None:
@@ -117,7 +117,7 @@ def _read(call: Call, value: JSON, name: str) -> Size:
     return _worded(call, float(word[1]), word[2])
 
 
-def _sides_of(value: JSON) -> tuple[int, int] | None:
+def sides_of(value: JSON) -> tuple[int, int] | None:
     """Return width and height of a preset, of `1280x720` or of `{width, height}`."""
     if isinstance(value, Mapping):
         width, height = number_of(value.get("width")), number_of(value.get("height"))

@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING, Any
 from media_mcp.media.names import name_for
 
 if TYPE_CHECKING:
-    from media_mcp.media.check import check_output
     from media_mcp.media.facts import Facts
     from media_mcp.media.inputs import Inputs
-    from media_mcp.media.probing import probe
     from media_mcp.media.store import MediaStore
 
-__all__ = ["Facts", "Inputs", "MediaStore", "check_output", "name_for", "probe"]
+__all__ = ["Facts", "Inputs", "MediaStore", "name_for"]
 
 _HOMES = {
     "Facts": "facts",
     "Inputs": "inputs",
     "MediaStore": "store",
-    "check_output": "check",
-    "probe": "probing",
 }
 
 

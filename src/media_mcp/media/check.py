@@ -1,136 +1,264 @@
-"""Looks at what a model made: is it black, silent, empty, or not what was asked for?"""
+"""Compares what a model made with what was asked for: kind, format, size, seconds, rate, number.
+
+What was asked is read from the model's canonical arguments, as its prices are. Only what leaves no
+choice counts: `auto`, a preset's own pixels, the length of an input are the model's to decide.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from anyio import to_thread
-
-from media_mcp.errors import BadMedia
+from media_mcp.catalog.model import Model, OutputSpec
+from media_mcp.catalog.quantities import COUNTS, RATES, seconds
+from media_mcp.catalog.sizes import FACTORS, PRESETS, RESOLUTIONS, SIZES, pixels, sides_of
+from media_mcp.catalog.spans import Call, Span, Unsaid, automatic, number_of
 from media_mcp.job import JSON, Asset, MediaKind
-from media_mcp.media.pictures import eight_bits, open_picture
-from media_mcp.media.sniff import HEAD, Format, sniff
-from media_mcp.media.streams import frames_at, samples
+from media_mcp.media.facts import Facts
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-BLACK = 8  # of 255: nothing brighter counts as black
-FLAT = 4  # of 255: a spread within what lossy encoding adds
-SILENCE = 33  # of 32768: -60 dB of full scale
-CLIPPED = 0.01  # the share of samples at full scale that is heard
-DRIFT = 0.1  # the share by which a duration may differ
-MOMENTS = (0.05, 0.25, 0.5, 0.75, 0.95)  # where in a video its pictures are looked at
-MAX_TEXT = 2**20
-NUMBER = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(?:s|px)?")
-
-
-async def check_output(asset: Asset, expected: Mapping[str, JSON]) -> tuple[str, ...]:
-    """Return what is wrong with an output, one sentence each; empty: nothing was found.
-
-    `expected` may hold `kind`, `width` and `height` (pixels) and `duration` (seconds).
-    """
-    looks = await to_thread.run_sync(_look, asset)
-    return (*_compare(asset, expected), *looks)
-
-
-def _compare(asset: Asset, expected: Mapping[str, JSON]) -> list[str]:
-    findings = []
-    kind = expected.get("kind")
-    if kind is not None and kind != asset.kind:
-        findings.append(f"The output is of kind {asset.kind} ({asset.mime_type}), not {kind}.")
-    for side in ("width", "height"):
-        asked, got = _number(expected.get(side)), getattr(asset, side)
-        if asked is not None and got is not None and asked != got:
-            findings.append(f"The {side} is {got} px; {asked:g} px were asked for.")
-    asked, got = _number(expected.get("duration")), asset.duration
-    if asked and got is not None and abs(got - asked) > DRIFT * asked:
-        findings.append(f"The duration is {got:.2f} s; {asked:.2f} s were asked for.")
-    return findings
-
-
-def _number(value: JSON) -> float | None:
-    """Return what was asked for as a number: models take durations as `5`, `"5"` and `"5s"`."""
-    match = NUMBER.fullmatch(str(value))
-    return float(match.group(1)) if match else None
-
-
-def _look(asset: Asset) -> list[str]:
-    look = LOOKS.get(asset.kind)
-    if look is None:
-        return []
-    try:
-        with asset.path.open("rb") as file:
-            found = sniff(file.read(HEAD))
-        return look(asset, found)
-    except BadMedia as error:
-        return [error.message]
-    except OSError as error:
-        return [f"The file cannot be opened: {(error.strerror or 'unknown').lower()}."]
-
-
-def _look_at_image(asset: Asset, found: Format | None) -> list[str]:
-    if found is None:
-        return []
-    with open_picture(asset.path, found.name) as image:
-        if image.has_transparency_data and _extrema(image, "RGBA")[3][1] == 0:
-            return ["The image is fully transparent."]
-        words = _plain(eight_bits(image))
-    return [f"The image is {words}."] if words else []
-
-
-def _look_at_video(asset: Asset, found: Format | None) -> list[str]:
-    name, seconds = found.name if found else "", asset.duration or 0.0
-    moments = [seconds * share for share in MOMENTS]
-    seen = [_plain(frame) for _, frame in frames_at(asset.path, name, moments)]
-    findings = [f"The video is {seen[0]} throughout."] if seen and all(seen) else []
-    return findings + _sound(asset.path, name, "The sound track")
-
-
-def _look_at_audio(asset: Asset, found: Format | None) -> list[str]:
-    return _sound(asset.path, found.name if found else "", "The audio")
-
-
-def _look_at_text(asset: Asset, found: Format | None) -> list[str]:
-    with asset.path.open("rb") as file:
-        return [] if file.read(MAX_TEXT).strip() else ["The text is empty."]
-
-
-Look = Callable[[Asset, Format | None], list[str]]
-LOOKS: dict[MediaKind, Look] = {
-    MediaKind.IMAGE: _look_at_image,
-    MediaKind.VIDEO: _look_at_video,
-    MediaKind.AUDIO: _look_at_audio,
-    MediaKind.TEXT: _look_at_text,
+DRIFT = 0.1  # the share by which seconds may differ
+SLACK = 0.2  # seconds: models round to whole groups of frames
+RATE_DRIFT = 0.05  # 23.976 for 24
+RATIO_DRIFT = 0.15  # sides are rounded to what a model can make
+AREA_DRIFT = 1.9  # one step of resolution is 2.25 times the pixels
+GRIDS = (2, 8, 16, 32, 64)  # pixels that models round sides to
+FORMATS = ("output_format", "image_format", "audio_format", "video_format", "format")
+EXPORT_RATES = ("export_fps", "output_fps")
+SOUND = ("generate_audio", "with_audio", "enable_audio", "generate_audio_switch", "audio")
+LOOSE = (MediaKind.FILE, MediaKind.MODEL3D)  # of kinds that no probe tells for sure
+SEEN = (MediaKind.IMAGE, MediaKind.VIDEO)
+HEARD = (MediaKind.AUDIO, MediaKind.VIDEO)
+RATIO = re.compile(r"(\d{1,4}(?:\.\d+)?):(\d{1,4}(?:\.\d+)?)")
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "png": ("image/png",),
+    "jpeg": ("image/jpeg",),
+    "jpg": ("image/jpeg",),
+    "webp": ("image/webp",),
+    "gif": ("image/gif",),
+    "avif": ("image/avif",),
+    "svg": ("image/svg+xml",),
+    "mp4": ("video/mp4",),
+    "webm": ("video/webm",),
+    "mov": ("video/quicktime", "video/mp4"),
+    "mp3": ("audio/mpeg",),
+    "wav": ("audio/wav",),
+    "flac": ("audio/flac",),
+    "ogg": ("audio/ogg",),
+    "opus": ("audio/ogg",),
+    "m4a": ("audio/mp4",),
+    "aac": ("audio/aac", "audio/mp4"),
+    "glb": ("model/gltf-binary",),
+    "srt": ("application/x-subrip",),
+    "vtt": ("text/vtt",),
 }
+Made = tuple[str, Facts]  # the role of an output, and what its file is
 
 
-def _plain(image: Image) -> str:
-    """Return `all black`, `one flat colour (r, g, b)` or nothing."""
-    spread = _extrema(image, "RGB")
-    if max(high for _, high in spread) <= BLACK:
-        return "all black"
-    if all(high - low <= FLAT for low, high in spread):
-        return f"one flat colour ({', '.join(str(low) for low, _ in spread)})"
-    return ""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, as far as it was. Pixels, seconds, frames per second; None: not said.
+
+    `ratio` is width by height, `area` the pixels that a resolution comes to.
+    """
+
+    outputs: tuple[OutputSpec, ...] = ()
+    size: tuple[float | None, float | None] = (None, None)
+    ratio: float | None = None
+    area: Span | None = None
+    resolution: str = ""
+    seconds: Span | None = None
+    rate: float | None = None
+    count: int | None = None
+    format: str = ""
+    quiet: bool = False
+    kinds: Mapping[str, MediaKind] = field(default_factory=dict)
 
 
-def _extrema(image: Image, mode: str) -> tuple[tuple[int, int], ...]:
-    """Return the least and the greatest value of each channel."""
-    return cast("tuple[tuple[int, int], ...]", image.convert(mode).getextrema())
+def read_wanted(model: Model, arguments: Mapping[str, JSON], inputs: Mapping[str, Asset]) -> Wanted:
+    """Read what a call asks for; `arguments` hold every default, `inputs` its media by URI."""
+    call = Call(model, arguments, inputs)
+    seen = any(asset.kind in SEEN for asset in inputs.values())
+    moving = any(asset.kind in HEARD for asset in inputs.values())
+    stretched = _interpolated(arguments)
+    size = _asked_size(call)
+    return Wanted(
+        outputs=model.outputs,
+        size=size,
+        ratio=None if seen or any(size) else _asked_ratio(call),
+        area=None if any(size) else _asked_area(call),
+        resolution=str(_first(call, RESOLUTIONS) or ""),
+        seconds=None if moving or stretched else _asked_seconds(call),
+        rate=None if moving or stretched else _asked_rate(call),
+        count=_asked_count(call),
+        format=_asked_format(call),
+        quiet=any(arguments.get(name) is False for name in SOUND),
+        kinds={output.role: output.kind for output in model.outputs},
+    )
 
 
-def _sound(path: Path, name: str, what: str) -> list[str]:
-    count = full = peak = 0
-    for block in samples(path, name, rate=None, mono=False):
-        count += len(block)
-        full += block.count(32767) + block.count(-32768)
-        peak = max(peak, max(block, default=0), -min(block, default=0))
-    if count and peak <= SILENCE:
-        return [f"{what} is silent."]
-    if count and full / count > CLIPPED:
-        return [f"{what} is clipped: {full / count:.0%} of its samples are at full scale."]
-    return []
+def compare(wanted: Wanted, made: Sequence[Made]) -> list[str]:
+    """Return what differs from what was wanted, one sentence each."""
+    found = _compare_count(wanted, made)
+    for role, facts in made:
+        for compared in (_kind, _format, _size, _shape, _length, _rate):
+            found += compared(wanted, role, facts)
+    return list(dict.fromkeys(found))
+
+
+# What was asked
+
+
+def _first(call: Call, names: Sequence[str]) -> JSON:
+    values = (call.value(name) for name in names)
+    return next((value for value in values if value is not None and not automatic(value)), None)
+
+
+def _number(call: Call, names: Sequence[str]) -> float | None:
+    number = number_of(_first(call, names))
+    return number if number and number > 0 else None
+
+
+def _asked_size(call: Call) -> tuple[float | None, float | None]:
+    if (_number(call, FACTORS) or 1) != 1:
+        return (None, None)
+    named = _first(call, SIZES)
+    if named is not None:
+        side = number_of(named)
+        if side is not None and not call.has("aspect_ratio"):
+            return (side, side)
+        sides = None if str(named) in PRESETS else sides_of(named)
+        return sides or (None, None)
+    return (_number(call, ("width",)), _number(call, ("height",)))
+
+
+def _asked_ratio(call: Call) -> float | None:
+    preset = PRESETS.get(str(_first(call, SIZES)))
+    if preset:
+        return preset[0] / preset[1]
+    match = RATIO.fullmatch(str(call.value("aspect_ratio")))
+    if match is None or not float(match[1]) or not float(match[2]):
+        return None
+    return float(match[1]) / float(match[2])
+
+
+def _asked_area(call: Call) -> Span | None:
+    if not re.fullmatch(r"\d{1,4}[pk]", str(_first(call, RESOLUTIONS)).lower()):
+        return None
+    try:
+        return None if _first(call, SIZES) is not None else pixels(call)
+    except Unsaid:
+        return None
+
+
+def _interpolated(arguments: Mapping[str, JSON]) -> bool:
+    """Whether frames are put in between, so that seconds and rate come out otherwise."""
+    values = (value for name, value in arguments.items() if "interpol" in name)
+    return any(value not in (None, False, 0, "none", "forward", "backward") for value in values)
+
+
+def _asked_seconds(call: Call) -> Span | None:
+    try:
+        found = seconds(call)
+    except Unsaid:
+        return None
+    return found if found.low > 0 and found.high / found.low < 1 + DRIFT else None
+
+
+def _asked_rate(call: Call) -> float | None:
+    return _number(call, EXPORT_RATES) or _number(call, RATES)
+
+
+def _asked_count(call: Call) -> int | None:
+    number = None if call.has("max_images") else _number(call, COUNTS)
+    return None if number is None else int(number)
+
+
+def _asked_format(call: Call) -> str:
+    """Return the first word of the format that is known: `mp4` of `X264 (.mp4)`."""
+    words = re.findall(r"[a-z0-9]+", str(_first(call, FORMATS)).lower())
+    return next((word for word in words if word in TYPES), "")
+
+
+# What came of it
+
+
+def _compare_count(wanted: Wanted, made: Sequence[Made]) -> list[str]:
+    main = wanted.outputs[0] if wanted.outputs else None
+    if wanted.count is None or main is None or (main.shape == "file" and wanted.count > 1):
+        return []
+    got = sum(role == main.role for role, _ in made)
+    if got == wanted.count:
+        return []
+    return [f"{wanted.count} outputs ({main.role}) were asked for; {got} came."]
+
+
+def _kind(wanted: Wanted, role: str, facts: Facts) -> list[str]:
+    kind = wanted.kinds.get(role)
+    if kind is None or kind is facts.kind or kind in LOOSE or _as_asked(wanted, facts):
+        return []
+    return [f"The output is of kind {facts.kind} ({facts.mime_type}), not {kind}."]
+
+
+def _as_asked(wanted: Wanted, facts: Facts) -> bool:
+    return facts.mime_type in TYPES.get(wanted.format, ())
+
+
+def _format(wanted: Wanted, role: str, facts: Facts) -> list[str]:
+    types = TYPES.get(wanted.format, ())
+    spec = next((output for output in wanted.outputs if output.role == role), None)
+    if not types and spec is not None and spec.mime_type == "image/svg+xml":
+        types = TYPES["svg"]
+    alike = types and types[0].partition("/")[0] == facts.mime_type.partition("/")[0]
+    if not alike or facts.mime_type in types:
+        return []
+    return [f"The output is {facts.mime_type}; {wanted.format or 'svg'} was asked for."]
+
+
+def _size(wanted: Wanted, role: str, facts: Facts) -> list[str]:
+    found = []
+    for name, asked, got in zip(
+        ("width", "height"), wanted.size, (facts.width, facts.height), strict=True
+    ):
+        if asked and got and facts.kind in SEEN and not _rounded(asked, got):
+            found.append(f"The {name} is {got} px; {asked:g} px were asked for.")
+    return found
+
+
+def _rounded(asked: float, got: int) -> bool:
+    """Whether `got` is what was asked, or that in a grid which it does not fit."""
+    steps = (grid for grid in GRIDS if got % grid == 0 and asked % grid)
+    return asked == got or any(abs(asked - got) < grid for grid in steps)
+
+
+def _shape(wanted: Wanted, role: str, facts: Facts) -> list[str]:
+    if facts.kind not in SEEN or not facts.width or not facts.height:
+        return []
+    size, got = f"{facts.width}x{facts.height}", facts.width / facts.height
+    if wanted.ratio and not 1 - RATIO_DRIFT < got / wanted.ratio < 1 / (1 - RATIO_DRIFT):
+        asked = f"{wanted.ratio:.2f}".rstrip("0").rstrip(".")
+        return [f"The shape is {size}, {got:.2f} to 1; {asked} to 1 was asked for."]
+    area = facts.width * facts.height
+    if wanted.area is None or facts.extension == "svg":
+        return []
+    if wanted.area.low / AREA_DRIFT <= area <= wanted.area.high * AREA_DRIFT:
+        return []
+    return [f"The size is {size}; {wanted.resolution} was asked for."]
+
+
+def _length(wanted: Wanted, role: str, facts: Facts) -> list[str]:
+    span, got = wanted.seconds, facts.duration
+    if span is None or got is None or facts.kind not in HEARD:
+        return []
+    if span.low * (1 - DRIFT) - SLACK <= got <= span.high * (1 + DRIFT) + SLACK:
+        return []
+    return [f"The duration is {got:.2f} s; {span.words()} s were asked for."]
+
+
+def _rate(wanted: Wanted, role: str, facts: Facts) -> list[str]:
+    asked, got = wanted.rate, facts.fps
+    if not asked or not got or facts.kind is not MediaKind.VIDEO:
+        return []
+    if abs(got - asked) <= RATE_DRIFT * asked:
+        return []
+    return [f"The video has {got:g} frames a second; {asked:g} were asked for."]

@@ -42,6 +42,22 @@ class Facts:
     sample_rate: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something wrong with what a file holds: a `code` for programs (`black`) and a sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a decoder saw of a file."""
+
+    facts: Facts
+    flaws: tuple[Flaw, ...] = ()
+
+
 UNKNOWN = Facts(MediaKind.FILE, "application/octet-stream", "bin")
 
 

@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 
-from media_mcp.errors import InvalidArguments, NotFound, Problem, StorageFailed
+from media_mcp.errors import BadMedia, InvalidArguments, NotFound, Problem, StorageFailed
 from media_mcp.job import JSON, Asset, MediaKind
-from media_mcp.media.facts import Facts
+from media_mcp.media.decoding.pool import Decoders
+from media_mcp.media.facts import UNKNOWN, Facts, Flaw
 from media_mcp.media.names import name_for, shown
-from media_mcp.media.probing import probe_any, probe_file
 from media_mcp.media.shelf import Intake, Shelf, Staged, chunks_of
 
 URI = re.compile(r"media://([0-9a-f]{64})\.([a-z0-9]{1,12})")
 OWN_FILE = re.compile(r"\d{4}-\d{2}/[a-z0-9-]+\.[a-z0-9]{1,12}")
 MAX_READ = 16 * 2**20  # bytes that one `read` returns
 JPEG_END = b"\xff\xd9"
-DECODERS = 2  # files decoded at once
+VISIBLE = (MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.AUDIO)
+DRAWING = b"2"  # of previews; another one makes their cache start anew
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A file that was taken in and looked at, and may still be thrown away."""
+
+    staged: Staged
+    facts: Facts
+    flaws: tuple[Flaw, ...] = ()
+
+    def discard(self) -> None:
+        self.staged.discard()
 
 
 class MediaStore:
     """Keeps assets in `folder`; several processes may share it. Nothing is made before a `put`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, decoders: Decoders | None = None) -> None:
         self.folder = folder.absolute()
         self._shelf = Shelf(self.folder)
-        self._decoders = CapacityLimiter(DECODERS)
+        self._decoders = decoders or Decoders()
+
+    async def warm(self) -> None:
+        """Start what the first file would have to wait for."""
+        await self._decoders.warm()
 
     async def put(
         self,
@@ -65,6 +83,21 @@ class MediaStore:
     ) -> Asset:
         """Do what `put` does, for bytes at hand."""
         return await self._put([data], role, name, provenance, mime_type)
+
+    async def draft(self, path: Path, mime_type: str | None = None) -> Draft:
+        """Take in a copy of a file that a model made and look into it.
+
+        It is for `keep`, or for its own `discard`. Raises `BadMedia` and `StorageFailed`.
+        """
+        return await self._draft(chunks_of(path), mime_type, look=True)
+
+    async def keep(
+        self, draft: Draft, *, role: str, name: str, provenance: Mapping[str, JSON]
+    ) -> Asset:
+        """Make a draft an asset. Raises `StorageFailed`."""
+        return await self.admit(
+            draft.staged, draft.facts, role=role, name=name, provenance=provenance
+        )
 
     async def get(self, uri: str) -> Asset:
         """Return the asset called `uri`. Raises `NotFound`."""
@@ -98,24 +131,19 @@ class MediaStore:
                 return True
             if time.time() - side.get("again", 0.0) < grace:
                 return False
-            from media_mcp.media.preview import key_of
-
-            preview = key_of([self._asset(sha256, side)])
-            self._shelf.remove(side["file"], _index(sha256), f"previews/{preview}.jpg")
+            preview = _preview_key([self._asset(sha256, side)])
+            self._shelf.remove(side["file"], _index(sha256), preview)
         return True
 
     async def preview(self, assets: Sequence[Asset]) -> bytes | None:
         """Return one JPEG that shows `assets`, at most 512 px and 40 kB; None: nothing to see."""
-        return await to_thread.run_sync(self._preview_now, assets, limiter=self._decoders)
-
-    def _preview_now(self, assets: Sequence[Asset]) -> bytes | None:
-        from media_mcp.media.preview import key_of, render
-
-        key = f"previews/{key_of(assets)}.jpg"
-        data = self._kept_preview(key)
-        if data is None and (data := render(assets)) is not None:
+        if not any(asset.kind in VISIBLE for asset in assets):
+            return None
+        key = _preview_key(assets)
+        data = await to_thread.run_sync(self._kept_preview, key)
+        if data is None and (data := await self._decoders.draw(assets)) is not None:
             with suppress(StorageFailed):  # a full disk is no reason to show nothing
-                self._shelf.write(key, data, durable=False)
+                await to_thread.run_sync(partial(self._shelf.write, key, data, durable=False))
         return data
 
     def _kept_preview(self, key: str) -> bytes | None:
@@ -142,9 +170,13 @@ class MediaStore:
 
         With `any_kind`, what cannot be read is kept as a file of no known kind.
         """
-        look = probe_any if any_kind else probe_file
         try:
-            return await to_thread.run_sync(look, staged.path, claimed, limiter=self._decoders)
+            return (await self._decoders.read(staged.path, claimed)).facts
+        except BadMedia:
+            if any_kind and staged.size:
+                return UNKNOWN
+            staged.discard()
+            raise
         except BaseException:
             staged.discard()
             raise
@@ -167,23 +199,20 @@ class MediaStore:
         provenance: Mapping[str, JSON],
         mime_type: str | None,
     ) -> Asset:
-        put = partial(self._put_now, chunks, role, name, provenance, mime_type)
-        return await to_thread.run_sync(put, limiter=self._decoders)
+        draft = await self._draft(chunks, mime_type)
+        return await self.keep(draft, role=role, name=name, provenance=provenance)
 
-    def _put_now(
-        self,
-        chunks: Iterable[bytes],
-        role: str,
-        name: str,
-        provenance: Mapping[str, JSON],
-        mime_type: str | None,
-    ) -> Asset:
-        staged = self._shelf.stage(chunks, durable=False)  # `settle` sees to it
+    async def _draft(
+        self, chunks: Iterable[bytes], mime_type: str | None, *, look: bool = False
+    ) -> Draft:
+        stage = partial(self._shelf.stage, chunks, durable=False)  # `settle` sees to it
+        staged = await to_thread.run_sync(stage)
         try:
-            facts = probe_file(staged.path, mime_type)
-            return replace(self._admit(staged, facts, role, name, provenance), role=role)
-        finally:
+            seen = await self._decoders.read(staged.path, mime_type, look=look)
+        except BaseException:
             staged.discard()
+            raise
+        return Draft(staged, seen.facts, seen.flaws)
 
     def _admit(
         self, staged: Staged, facts: Facts, role: str, name: str, provenance: Mapping[str, JSON]
@@ -277,6 +306,12 @@ def _sha256(uri: str) -> str:
             "It is media://<64 hexadecimal digits>.<extension>; take it from a job's answer.",
         )
     return match.group(1)
+
+
+def _preview_key(assets: Sequence[Asset]) -> str:
+    """Return the key under which the preview of `assets` is kept."""
+    parts = (asset.sha256.encode() for asset in assets)
+    return f"previews/{hashlib.sha256(b' '.join((DRAWING, *parts))).hexdigest()}.jpg"
 
 
 def _index(sha256: str) -> str:

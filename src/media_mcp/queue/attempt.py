@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -14,24 +14,18 @@ import anyio
 
 from media_mcp.backends.base import Backend, Report, Run
 from media_mcp.catalog.model import Model
-from media_mcp.errors import (
-    BackendFailed,
-    BadMedia,
-    BadOutput,
-    MaybeSpent,
-    MediaError,
-    OverBudget,
-    StorageFailed,
-)
-from media_mcp.job import JSON, Asset, Failure, Job, JobState, Output, Result
+from media_mcp.errors import BackendFailed, MaybeSpent, MediaError, OverBudget, StorageFailed
+from media_mcp.job import Failure, Job, JobState, Quote, Result
 from media_mcp.queue.folder import WorkFolder
 from media_mcp.queue.news import News
+from media_mcp.queue.outputs import Made, another_seed, better, keep, look_into
 from media_mcp.queue.router import Router, may_be_spent
 from media_mcp.queue.scribe import Scribe
 from media_mcp.queue.store import Claim, Detour, Ending, Stale, Store
 
 if TYPE_CHECKING:
     from media_mcp.media import MediaStore
+    from media_mcp.settings import RetryBadOutput
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +37,8 @@ class Rooms:
     """What an attempt works with.
 
     `attempts` is how often a job is started on a route; `gpu_rate` is what an hour on a device of
-    ours costs (US dollars); `ring` tells that a backend has work.
+    ours costs (US dollars); `ring` tells that a backend has work;
+    `retry_bad_output` is the setting.
     """
 
     store: Store
@@ -55,6 +50,7 @@ class Rooms:
     gpu_rate: float
     router: Router
     ring: Callable[[str], None]
+    retry_bad_output: RetryBadOutput
 
 
 class Attempt:
@@ -84,7 +80,7 @@ class Attempt:
     async def run(self) -> None:
         """Run to the end and write it. When it is cancelled from outside, nothing is written."""
         try:
-            outcome = await self._outcome()
+            outcome = await self._outcome(self.claim.job)
             if not self._stale:
                 await self._settle(outcome)
         except Exception as error:  # a bug of ours must not leave the job running for ever
@@ -93,20 +89,21 @@ class Attempt:
             with anyio.CancelScope(shield=True):
                 await self._folder.remove()
 
-    async def _outcome(self) -> Result | Exception | None:
+    async def _outcome(self, job: Job, tries: int = 1) -> Result | Exception | None:
         """Return what the backend made of it, or None if it was stopped first."""
         outcome: Result | Exception | None = None
         with self._scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._scribe.run)
-                outcome = await self._run_backend()
+                group.start_soon(self._rooms.media.warm)  # while the backend works
+                outcome = await self._run_backend(job, tries)
                 group.cancel_scope.cancel()
         return outcome
 
-    async def _run_backend(self) -> Result | Exception:
+    async def _run_backend(self, job: Job, tries: int) -> Result | Exception:
         started = perf_counter()
         try:
-            return await self._backend.run(await self._prepare())
+            return await self._backend.run(await self._prepare(job, tries))
         except Exception as error:
             return only(error)
         except asyncio.CancelledError:
@@ -118,8 +115,7 @@ class Attempt:
             if self.claim.job.gpu_quoted is not None:
                 self._gpu_seconds += perf_counter() - started
 
-    async def _prepare(self) -> Run:
-        job = self.claim.job
+    async def _prepare(self, job: Job, tries: int) -> Run:
         model = self._rooms.model_of(job.model)
         self._rooms.router.check(self.claim, model)
         return Run(
@@ -132,7 +128,8 @@ class Attempt:
             make_folder=self._folder.path,
             report=self._scribe.report,
             inputs=self.claim.inputs,
-            remote_id=job.remote_id,
+            remote_id=job.remote_id if tries == 1 else None,
+            tries=tries,
             given_up=lambda: self._stopped is not None,
             project=job.caller.project,
         )
@@ -141,8 +138,7 @@ class Attempt:
         if isinstance(outcome, Result):
             await self._succeed(outcome)
         elif self._stopped is not None:
-            cost = self._cost(None)
-            await self._end(Ending(JobState.CANCELLED, message=self._stopped, cost=cost))
+            await self._end_stopped(None)
         elif isinstance(outcome, BackendFailed) and self._may_retry(outcome):
             await self._retry(outcome)
         elif outcome is not None:
@@ -154,27 +150,37 @@ class Attempt:
 
     async def _succeed(self, result: Result) -> None:
         """Past this point the work is done and paid: neither a stop nor a shutdown undoes it."""
+        made: Made | None = None
         try:
-            with anyio.CancelScope(shield=True):
-                ending = await self._keep(result)
-            await self._end(ending)
+            made = await self._look_into(result, self.claim.job)
+            if self._may_reseed(made) and await self._affordable():
+                made = await self._try_anew(made)
+            if made is not None:
+                with anyio.CancelScope(shield=True):
+                    ending = await self._keep(made)
+                await self._end(ending)
         except Exception as error:
-            await self._give_up(error, result)
+            await self._give_up(error, made.result if made else result)
+        finally:
+            if made is not None:
+                made.discard()
 
-    async def _keep(self, result: Result) -> Ending:
-        model = self._rooms.model_of(self.claim.job.model)
-        if model.outputs and not result.outputs and not result.facts:
-            raise BadOutput(
-                f"{self._backend.name} ended without an output.", "Try again, or another model."
-            )
-        assets = [await self._put(output, model, result) for output in result.outputs]
+    async def _look_into(self, result: Result, job: Job) -> Made:
+        model = self._rooms.model_of(job.model)
+        with anyio.CancelScope(shield=True):
+            made = await look_into(result, job, model, self.claim.inputs, self._rooms.media)
+        return made
+
+    async def _keep(self, made: Made) -> Ending:
+        assets = await keep(made, self._rooms.media)
         return Ending(
             JobState.SUCCEEDED,
-            assets=tuple(assets),
-            facts=result.facts,
-            findings=await findings(assets, self.claim.job, model),
-            cost=self._cost(result.cost),
+            assets=assets,
+            facts=made.result.facts,
+            findings=made.findings,
+            cost=self._cost(made.result.cost),
             reports=self._scribe.rest(),
+            seed=made.job.seed,
         )
 
     def _cost(self, told: float | None) -> float | None:
@@ -182,18 +188,54 @@ class Attempt:
         ours = self._gpu_seconds * self._rooms.gpu_rate / 3600
         return (told or 0.0) + ours if ours else told
 
-    async def _put(self, output: Output, model: Model, result: Result) -> Asset:
+    def _may_reseed(self, made: Made) -> bool:
+        """Whether what came out bad is worth, and may have, a second try with another seed."""
+        policy, job = self._rooms.retry_bad_output, self.claim.job
+        if not made.spoilt or policy == "never" or job.once or self._stopped is not None:
+            return False
+        drawn = made.model.param("seed") is not None and job.arguments.get("seed") is None
+        free = not self._backend.remote and self._cost(made.result.cost) == 0
+        return drawn and (free or policy == "always")
+
+    async def _affordable(self) -> bool:
+        """Whether what the job was quoted is left once more of every limit that holds for it."""
         job = self.claim.job
+        quote = Quote(job.route.backend, 0.0, job.quoted, gpu_seconds=job.gpu_quoted)
         try:
-            return await self._rooms.media.put(
-                output.path,
-                role=output.role,
-                name=readable_name(job, model),
-                provenance=provenance(job, model, result),
-                mime_type=output.mime_type,
+            needs = list(self._rooms.router.need(job.caller, quote).binding())
+        except OverBudget:
+            return False
+        left = await self._rooms.store.left([limit for limit, _ in needs])
+        return all(need <= left[limit.setting] for limit, need in needs)
+
+    async def _try_anew(self, first: Made) -> Made | None:
+        """Return the better of `first` and a second try; None where the caller stopped that."""
+        job = replace(first.job, seed=another_seed(first.model))
+        why = f"{first.spoilt} Making it again with seed {job.seed}."
+        await self._scribe.report(Report("log", message=why))
+        self._scope = anyio.CancelScope()
+        try:
+            await self._folder.remove()
+            self._folder = WorkFolder(self._rooms.work_dir, job)
+            outcome = await self._outcome(job, tries=2)
+            if outcome is None:
+                first.discard()
+                await self._end_stopped(first.result.cost)
+                return None
+            if isinstance(outcome, Exception):
+                said = self._failure(outcome).message
+                return first.noting(f"Made again with seed {job.seed}, which failed: {said}")
+            second = await self._look_into(outcome, job)
+        except BaseException:
+            first.discard()
+            raise
+        return better(first, second)
+
+    async def _end_stopped(self, cost: float | None) -> None:
+        if self._stopped is not None and not self._stale:
+            await self._end(
+                Ending(JobState.CANCELLED, message=self._stopped, cost=self._cost(cost))
             )
-        except BadMedia as error:  # the caller did not make this file
-            raise BadOutput(error.message, "Try again, or another model.") from error
 
     async def _give_up(self, error: Exception, result: Result | None = None) -> None:
         """Go on by another route, or end the job and say which one there would be."""
@@ -271,42 +313,3 @@ def failure_of(error: Exception, backend: str) -> Failure:
         f"Running it on {backend} hit a bug ({type(error).__name__}).",
         "The server's log (stderr) holds the traceback: please report it with that.",
     )
-
-
-def readable_name(job: Job, model: Model) -> str:
-    """Name an output by its model and what was asked, unless that is private."""
-    if job.private:
-        return model.tool
-    asked = next((job.arguments[k] for k in ("prompt", "text") if k in job.arguments), "")
-    return f"{model.tool} {asked}".strip()[:200]
-
-
-async def findings(assets: Sequence[Asset], job: Job, model: Model) -> tuple[str, ...]:
-    """Return what the check of the outputs found, each thing once."""
-    from media_mcp.media import (
-        check_output,  # its decoders are loaded with the first job, not at start
-    )
-
-    kinds = {output.role: output.kind for output in model.outputs}
-    sizes = {k: job.arguments[k] for k in ("width", "height", "duration") if k in job.arguments}
-    found: dict[str, None] = {}
-    for asset in assets:
-        expected = {"kind": kinds[asset.role]} if asset.role in kinds else {}
-        found |= dict.fromkeys(await check_output(asset, expected | sizes))
-    return tuple(found)
-
-
-def provenance(job: Job, model: Model, result: Result) -> Mapping[str, JSON]:
-    """Return what an output's sidecar says about where it came from."""
-    return {
-        "model": job.model,
-        "arguments": {} if job.private else dict(job.arguments),
-        "seed": job.seed,
-        "backend": job.route.backend,
-        "route": dict(job.route.spec),
-        "parents": list(job.parents),
-        "cost": result.cost,
-        "licence": model.licence,
-        "job": job.id,
-        "attempt": job.attempt,
-    }

@@ -91,6 +91,7 @@ class Queue:
             settings.gpu_rate,
             self._router,
             lambda backend: self._dispatcher.ring(backend),
+            settings.retry_bad_output,
         )
         runs_here = usable(backends, settings)
         self._dispatcher = Dispatcher(runs_here, rooms, clock, lambda: self._watch.stir())

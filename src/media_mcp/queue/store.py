@@ -70,7 +70,8 @@ class Ending:
     """How an attempt ended, all of it written in one transaction. `reports` are the last unsaid.
 
     `gpu_seconds` is how long the job has held a device, over all attempts; `unsure` says that it
-    may be billed and that nobody knows.
+    may be billed and that nobody knows. `seed` replaces the job's, where what is kept was made
+    with another.
     """
 
     state: JobState
@@ -83,6 +84,7 @@ class Ending:
     reports: Sequence[Report] = ()
     gpu_seconds: float = 0.0
     unsure: bool = False
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Event
@@ -12,7 +13,7 @@ from anyio import from_thread, to_thread
 
 from media_mcp.backends.base import Readiness, Report, Run
 from media_mcp.backends.rehearsal.clip import Step, make_clip
-from media_mcp.backends.rehearsal.failures import BLANK, HANG, checked_failure, rehearsed
+from media_mcp.backends.rehearsal.failures import CUT, HANG, QUIET, checked_failure, rehearsed
 from media_mcp.backends.rehearsal.pages import make_svg, make_text, spoken
 from media_mcp.backends.rehearsal.picture import make_pictures
 from media_mcp.backends.rehearsal.sound import make_sound
@@ -59,7 +60,7 @@ class Rehearsal:
     """Free stand-in media of the right kind, size and duration, the same bytes for the same call.
 
     A route may set `seconds`, `steps`, `failure` and `fail_attempts` (how many attempts fail,
-    counted from 1; all of them unless said).
+    counted from 1; all of them unless said). A second try with another seed counts as one more.
     """
 
     name = NAME
@@ -79,12 +80,15 @@ class Rehearsal:
 
     async def run(self, run: Run) -> Result:
         script = self._script(run.route)
-        failing = script.fails(run.attempt)
-        blank = failing and script.failure == BLANK
+        failure = script.failure if script.fails(run.attempt + run.tries - 1) else ""
+        quiet = failure if failure in QUIET else ""
         started = perf_counter()
-        await _take_time(run, script, script.failure if failing and not blank else "")
-        wish = read_wish(run, blank=blank)
+        await _take_time(run, script, "" if quiet else failure)
+        wish = read_wish(run, failure=quiet)
         outputs = await _make(wish, run)
+        if quiet == CUT:
+            for output in outputs:
+                os.truncate(output.path, output.path.stat().st_size // 2)
         return Result(outputs, _facts(wish, run, perf_counter() - started), cost=0.0)
 
     def warm(self) -> frozenset[str]:

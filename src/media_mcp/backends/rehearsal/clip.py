@@ -61,7 +61,7 @@ def _film(wish: Wish) -> Iterator[VideoFrame]:
     _, colour = colours(wish.dice, 1)
     for index in range(wish.frames):
         picture = card.copy()
-        if not wish.blank:
+        if not wish.black:
             x = (wish.dice[0] + index * (width - side) // max(1, wish.frames - 1)) % (width - side)
             picture.paste(colour, (x, height // 2, x + side, height // 2 + side))
         frame = VideoFrame.from_bytes(picture.tobytes(), width, height, format="rgba")

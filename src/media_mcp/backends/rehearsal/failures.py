@@ -43,8 +43,11 @@ FAILURES: Mapping[str, Callable[[], MediaError]] = {
     "missing_extra": lambda: MissingExtra("torch", "local"),
     "storage_failed": lambda: StorageFailed(f"The disk is full, {_SAID}", _NEXT),
 }
-CRASH, HANG, BLANK = "crash", "hang", "blank"
-NAMES = (*FAILURES, CRASH, HANG, BLANK)
+CRASH, HANG = "crash", "hang"
+# Failures that look like successes: nothing in any output, black pictures, no sound, half a file.
+BLANK, BLACK, SILENT, CUT = "blank", "black", "silent", "cut"
+QUIET = (BLANK, BLACK, SILENT, CUT)
+NAMES = (*FAILURES, CRASH, HANG, *QUIET)
 
 
 def checked_failure(name: str, where: str) -> str:

@@ -56,7 +56,7 @@ def draw_card(wish: Wish, size: tuple[int, int], index: int = 0) -> Image:
     """Draw one card; a blank wish gives a black one, as a model that failed quietly would."""
     from PIL import Image, ImageDraw
 
-    if wish.blank:
+    if wish.black:
         return Image.new("RGB", size)
     ground, mark = colours(wish.dice, index)
     card = Image.new("RGB", size, ground)

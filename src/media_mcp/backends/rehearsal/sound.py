@@ -33,7 +33,7 @@ def make_sound(wish: Wish, output: OutputSpec, folder: Path) -> list[Output]:
 def samples(wish: Wish, seconds: float) -> bytes:
     """Return `seconds` of little-endian 16-bit mono samples at 24 kHz."""
     size = 2 * round(seconds * RATE)
-    if wish.blank:
+    if wish.silent:
         return bytes(size)
     notes = [_note(SCALE[die % len(SCALE)]) for die in wish.dice]
     tune = b"".join(notes)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from media_mcp.backends.base import Run
+from media_mcp.backends.rehearsal.failures import BLACK, BLANK, SILENT
 from media_mcp.backends.rehearsal.sizes import asked_size, whole
 from media_mcp.job import JSON, MediaKind
 
@@ -53,10 +54,23 @@ class Wish:
     sound: bool
     wanted_format: str
     dice: bytes
-    blank: bool = False
+    failure: str = ""
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is to be in any output."""
+        return self.failure == BLANK
+
+    @property
+    def black(self) -> bool:
+        return self.failure in (BLANK, BLACK)
+
+    @property
+    def silent(self) -> bool:
+        return self.failure in (BLANK, SILENT)
 
 
-def read_wish(run: Run, *, blank: bool = False) -> Wish:
+def read_wish(run: Run, *, failure: str = "") -> Wish:
     """Read the arguments of `run`; what they do not say is chosen as the common models do."""
     arguments, inputs = run.arguments, tuple(run.inputs.values())
     words = _words(arguments)
@@ -75,7 +89,7 @@ def read_wish(run: Run, *, blank: bool = False) -> Wish:
         sound=_sounding(run),
         wanted_format=_format(arguments),
         dice=_dice(run),
-        blank=blank,
+        failure=failure,
     )
 
 

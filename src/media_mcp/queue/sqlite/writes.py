@@ -183,8 +183,9 @@ def end(pen: Pen, held: Claim, ending: Ending) -> Job:
             held,
             "state = :state, ended_at = :now, claimed_by = NULL, cost = :cost, "
             "gpu_seconds = :gpu_seconds, facts = :facts, findings = :findings, failure = :failure, "
-            "message = coalesce(:message, message)",
+            "message = coalesce(:message, message), seed = coalesce(:seed, seed)",
             state=ending.state,
+            seed=ending.seed,
             now=pen.clock(),
             cost=ending.cost,
             gpu_seconds=ending.gpu_seconds,

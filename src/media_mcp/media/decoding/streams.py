@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from media_mcp.job import MediaKind
-from media_mcp.media.containers import doctype, missing_bytes
+from media_mcp.media.decoding.containers import doctype, missing_bytes
 from media_mcp.media.facts import (
     MAX_CHANNELS,
     MAX_PACKETS,
@@ -30,7 +30,7 @@ from media_mcp.media.facts import (
 )
 
 if TYPE_CHECKING:
-    from av import AudioStream, Packet, VideoStream
+    from av import AudioFrame, AudioStream, Packet, VideoStream
     from av.container import InputContainer
     from PIL.Image import Image
 
@@ -224,6 +224,40 @@ def _frame_at(container: InputContainer, video: VideoStream, moment: float) -> I
         if frame.time is None or frame.time >= start + moment - 1e-3 or step > MAX_FRAME_STEPS:
             break
     return cast("Image", frame.to_image()) if frame is not None else None  # type: ignore[no-untyped-call]
+
+
+def frames_numbered(path: Path, name: str, wanted: Collection[int]) -> Iterator[tuple[int, Image]]:
+    """Yield `(number, picture)` for the frames that are `wanted`, counted from 0.
+
+    None past `MAX_FRAME_STEPS` is reached. Raises `BadMedia`.
+    """
+    last = min(max(wanted), MAX_FRAME_STEPS)
+    with open_streams(path, name) as container:
+        video = picture_stream(container)
+        if video is None:
+            return
+        for number, frame in enumerate(container.decode(video)):
+            if number in wanted:
+                yield number, cast("Image", frame.to_image())  # type: ignore[no-untyped-call]
+            if number >= last:
+                return
+
+
+def float_samples(path: Path, name: str) -> Iterator[float]:
+    """Yield the sum of each block of sound that is stored as floats; other sound has no NaN."""
+    with open_streams(path, name) as container:
+        audio = sound_stream(container)
+        if audio is None or not audio.codec_context.name.startswith(("pcm_f32", "pcm_f64")):
+            return
+        kind = "d" if "f64" in audio.codec_context.name else "f"
+        for frame in container.decode(audio):
+            for plane in frame.planes:
+                size = array(kind).itemsize * frame.samples * _per_plane(frame)
+                yield sum(array(kind, bytes(plane)[:size]))
+
+
+def _per_plane(frame: AudioFrame) -> int:
+    return 1 if frame.format.is_planar else len(frame.layout.channels)
 
 
 def samples(path: Path, name: str, *, rate: int | None, mono: bool) -> Iterator[array[int]]:

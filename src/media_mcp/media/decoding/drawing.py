@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 from collections.abc import Iterator, Sequence
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_mcp.errors import BadMedia
-from media_mcp.job import Asset, MediaKind
-from media_mcp.media.pictures import eight_bits, open_picture
+from media_mcp.job import MediaKind
+from media_mcp.media.decoding.pictures import eight_bits, open_picture
+from media_mcp.media.decoding.protocol import Sight
+from media_mcp.media.decoding.streams import frames_at, samples
 from media_mcp.media.sniff import HEAD, Format, sniff
-from media_mcp.media.streams import frames_at, samples
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,16 +27,9 @@ MARGIN = 4
 LABEL = 14  # pixels high
 INK, PAPER, WAVE = (32, 32, 32), (245, 245, 245), (40, 90, 160)
 RATE = 4000  # hertz; enough to draw loudness
-VERSION = b"1"  # of the drawing; another one makes the cache start anew
 
 
-def key_of(assets: Sequence[Asset]) -> str:
-    """Return the name under which the preview of `assets` is kept."""
-    parts = (asset.sha256.encode() for asset in assets)
-    return hashlib.sha256(b" ".join((VERSION, *parts))).hexdigest()
-
-
-def render(assets: Sequence[Asset]) -> bytes | None:
+def render(assets: Sequence[Sight]) -> bytes | None:
     """Return a JPEG of at most 512 px and 40 kB that shows `assets`, or None."""
     if len(assets) == 1:
         picture = _alone(assets[0])
@@ -47,7 +40,7 @@ def render(assets: Sequence[Asset]) -> bytes | None:
     return _jpeg(picture) if picture is not None else None
 
 
-def _alone(asset: Asset) -> Image | None:
+def _alone(asset: Sight) -> Image | None:
     if asset.kind is not MediaKind.VIDEO:
         return _tile(asset)
     with suppress(BadMedia, OSError):
@@ -55,12 +48,12 @@ def _alone(asset: Asset) -> Image | None:
     return None
 
 
-def _tile(asset: Asset) -> Image | None:
+def _tile(asset: Sight) -> Image | None:
     """Return one picture of an asset, or None where it cannot be shown."""
     with suppress(BadMedia, OSError):
-        found = _format(asset.path)
+        found = _format(Path(asset.path))
         if found is not None and asset.kind is MediaKind.IMAGE:
-            return _thumbnail(asset.path, found.name)
+            return _thumbnail(Path(asset.path), found.name)
         if found is not None and asset.kind is MediaKind.AUDIO:
             return _waveform(asset, found.name)
         if asset.kind is MediaKind.VIDEO:
@@ -68,7 +61,7 @@ def _tile(asset: Asset) -> Image | None:
     return None
 
 
-def _label(index: int, assets: Sequence[Asset]) -> str:
+def _label(index: int, assets: Sequence[Sight]) -> str:
     asset, more = assets[index], len(assets) - TILES
     size = f" · {asset.width}x{asset.height}" if asset.width and asset.height else ""
     rest = f" (+{more} more)" if more > 0 and index == TILES - 1 else ""
@@ -110,11 +103,11 @@ def _flat(image: Image) -> Image:
     return pillow.alpha_composite(paper, image).convert("RGB")
 
 
-def _frames(asset: Asset, count: int) -> Iterator[tuple[float, Image]]:
+def _frames(asset: Sight, count: int) -> Iterator[tuple[float, Image]]:
     """Yield up to `count` frames, each from the middle of an equal share of the video."""
-    found, seconds = _format(asset.path), asset.duration or 0.0
+    found, seconds = _format(Path(asset.path)), asset.duration or 0.0
     moments = [seconds * (i + 0.5) / count for i in range(count)]
-    return frames_at(asset.path, found.name, moments) if found else iter(())
+    return frames_at(Path(asset.path), found.name, moments) if found else iter(())
 
 
 def _sheet(tiles: Sequence[tuple[str, Image]]) -> Image | None:
@@ -151,7 +144,7 @@ def _fit(picture: Image, width: int, height: int) -> Image:
     return picture.convert("RGB").resize(size, method)
 
 
-def _waveform(asset: Asset, name: str) -> Image:
+def _waveform(asset: Sight, name: str) -> Image:
     """Draw loudness over time: the peak of each of 512 shares of the sound."""
     from PIL import Image as pillow
     from PIL import ImageDraw
@@ -166,10 +159,10 @@ def _waveform(asset: Asset, name: str) -> Image:
     return image
 
 
-def _peaks(asset: Asset, name: str) -> list[int]:
+def _peaks(asset: Sight, name: str) -> list[int]:
     total = (asset.duration or 0.0) * RATE
     peaks, column, seen = [0] * SIDE, 0, 0
-    for block in samples(asset.path, name, rate=RATE, mono=True):
+    for block in samples(Path(asset.path), name, rate=RATE, mono=True):
         while block and column < SIDE:
             edge = math.ceil((column + 1) * total / SIDE)
             part, block = block[: edge - seen], block[edge - seen :]

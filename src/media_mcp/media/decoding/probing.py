@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from anyio import to_thread
-
 from media_mcp.errors import BadMedia
 from media_mcp.job import MediaKind
-from media_mcp.media.facts import UNKNOWN, Facts
+from media_mcp.media.facts import Facts
 from media_mcp.media.sniff import HEAD, sniff
 
 REFINED = {"text/markdown": "md", "text/csv": "csv"}
 
 
-async def probe(path: Path) -> Facts:
-    """Return what the bytes of `path` say. Raises `BadMedia` when they are broken or too much."""
-    return await to_thread.run_sync(probe_file, path)
-
-
 def probe_file(path: Path, claimed: str | None = None) -> Facts:
-    """Do what `probe` does, in this thread.
+    """Return what the bytes of `path` say. Raises `BadMedia` when they are broken or too much.
 
     The `claimed` mime type only tells apart what bytes cannot: an empty text from nothing at all,
     Markdown and CSV from plain text.
@@ -35,16 +28,6 @@ def probe_file(path: Path, claimed: str | None = None) -> Facts:
     return facts
 
 
-def probe_any(path: Path, claimed: str | None = None) -> Facts:
-    """Do what `probe_file` does, but take broken media for files of no known kind."""
-    try:
-        return probe_file(path, claimed)
-    except BadMedia:
-        if not path.stat().st_size:
-            raise
-        return UNKNOWN
-
-
 def _empty(claimed: str | None) -> Facts:
     if (claimed or "").startswith("text/"):
         return Facts(MediaKind.TEXT, "text/plain", "txt")
@@ -52,7 +35,7 @@ def _empty(claimed: str | None) -> Facts:
 
 
 def _read(path: Path, head: bytes) -> Facts:
-    from media_mcp.media import pictures, streams, texts
+    from media_mcp.media.decoding import pictures, streams, texts
 
     found = sniff(head)
     if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,7 @@ def open_picture(path: Path, name: str) -> Iterator[Image]:
         raise too_much(f"{name} image", f"more than {bound}", bound) from None
     except UnidentifiedImageError:
         raise broken(f"{name} image", "its header is damaged or incomplete") from None
-    except BadMedia:
+    except (BadMedia, MemoryError):
         raise
     except Exception as error:  # given hostile bytes, the decoders raise nearly anything
         raise broken(f"{name} image", _words(error)) from None
@@ -77,6 +78,12 @@ def probe_picture(path: Path, name: str) -> Facts:
         fps=round(frames / seconds, 3) if seconds else None,
         frames=frames,
     )
+
+
+def holds_nan(image: Image) -> bool:
+    """Tell whether a picture of floats has pixels that are no numbers."""
+    total = sum(array("f", image.tobytes()))
+    return total != total
 
 
 def eight_bits(image: Image) -> Image:
