@@ -144,7 +144,7 @@ TO_WORKER: Mapping[str, type] = {c.__name__.lower(): c for c in get_args(ToWorke
 FROM_WORKER: Mapping[str, type] = {c.__name__.lower(): c for c in get_args(FromWorker)}
 
 
-def encode(message: ToWorker | FromWorker) -> bytes:
+def encode(message: Any) -> bytes:
     """Return the line of `message`, newline included.
 
     Raises `ProtocolError` when it would be longer than `MAX_LINE` or holds what JSON cannot.
@@ -161,17 +161,18 @@ def encode(message: ToWorker | FromWorker) -> bytes:
 
 def to_worker(line: bytes) -> ToWorker:
     """Read a line that the server wrote. Raises `ProtocolError`."""
-    message: ToWorker = _decode(line, TO_WORKER)
+    message: ToWorker = decode(line, TO_WORKER)
     return message
 
 
 def from_worker(line: bytes) -> FromWorker:
     """Read a line that the worker wrote. Raises `ProtocolError`."""
-    message: FromWorker = _decode(line, FROM_WORKER)
+    message: FromWorker = decode(line, FROM_WORKER)
     return message
 
 
-def _decode(line: bytes, known: Mapping[str, type]) -> Any:
+def decode(line: bytes, known: Mapping[str, type]) -> Any:
+    """Read a line as one of the `known` messages, by its type. Raises `ProtocolError`."""
     if len(line) > MAX_LINE:
         raise ProtocolError(f"A line has more than {MAX_LINE} bytes.")
     try:

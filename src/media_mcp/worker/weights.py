@@ -10,6 +10,7 @@ from typing import Any
 
 from media_mcp.errors import BadCard, NotConfigured
 from media_mcp.worker import headers
+from media_mcp.worker.files import is_of
 
 EMBEDDED = "embedded:"
 HERE = Path(__file__).parent
@@ -147,23 +148,15 @@ def _weight_files(folder: Path, variant: str | None) -> Iterator[Path]:
     """Yield the safetensors files of one component: those of the variant if there are any, else
     the plain ones; of these the shards that an index names, else all."""
     indexes = sorted(folder.glob("*.safetensors.index*.json"))
-    wanted = [i for i in indexes if _is_of(i.name, variant)] or [
-        i for i in indexes if _is_of(i.name, None)
+    wanted = [i for i in indexes if is_of(i.name, variant or "")] or [
+        i for i in indexes if is_of(i.name, "")
     ]
     files = sorted(folder.glob("*.safetensors"))
-    chosen = [f for f in files if variant and _is_of(f.name, variant)]
-    if wanted and (not chosen or _is_of(wanted[0].name, variant)):
+    chosen = [f for f in files if variant and is_of(f.name, variant)]
+    if wanted and (not chosen or is_of(wanted[0].name, variant or "")):
         yield from _shards(wanted[0])
         return
-    yield from chosen or [f for f in files if _is_of(f.name, None)] or files
-
-
-def _is_of(name: str, variant: str | None) -> bool:
-    """Whether a file is of a variant: `model.fp16.safetensors`, `model.fp16-00001-of-00002…`,
-    `….safetensors.index.fp16.json`; without one, whether it is of none."""
-    middle = name.partition(".")[2].replace("safetensors", "").replace("index", "")
-    words = {word for word in re.split(r"[.]", re.sub(r"-\d+-of-\d+", ".", middle)) if word}
-    return (words - {"json"}) == ({variant} if variant else set())
+    yield from chosen or [f for f in files if is_of(f.name, "")] or files
 
 
 def _shards(index: Path) -> list[Path]:
