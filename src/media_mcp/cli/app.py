@@ -322,6 +322,34 @@ def spend(
 
 
 @app.command()
+def pull(
+    model: o.PulledModel,
+    yes: o.Yes = False,
+    dry_run: o.DryPull = False,
+    check: o.CheckOnly = False,
+    as_json: o.AsJson = False,
+    project: o.Project = None,
+    catalog_dir: o.CatalogDirs = None,
+) -> int:
+    """Fetch the weights that a model needs on this machine, and check them.
+
+    \b
+    media-mcp pull local_flux_2_klein
+    media-mcp pull flux_dev --dry-run
+    media-mcp pull flux_dev --check
+
+    The licence is shown first, and asked about unless it is a free one. What was interrupted goes
+    on where it stopped. Only safetensors files and what belongs to them are fetched.
+    """
+    from media_mcp.cli.pull import Way
+    from media_mcp.cli.pull import pull as start
+    from media_mcp.settings import load_settings
+
+    settings = load_settings(project=project, catalog_dirs=catalog_dir or None)
+    return start(settings, model, Way(yes, dry_run, check, as_json))
+
+
+@app.command()
 def doctor(as_json: o.AsJson = False, data_dir: o.DataDir = None, device: o.Device = None) -> int:
     """Check the installation: versions, data folder, catalog, each backend and what mends it."""
     from media_mcp.cli.doctor import doctor as start

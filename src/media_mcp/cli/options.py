@@ -160,6 +160,22 @@ Cards = Annotated[
     Argument(metavar="PATH", help="Folders of cards, or cards. Without: all there are."),
 ]
 
+# Weights
+
+PulledModel = Annotated[
+    str,
+    Argument(metavar="MODEL", help="A model's id or tool name, or the repository of its weights."),
+]
+Yes = Annotated[bool, Option("--yes", "-y", help="Accept the licence without being asked.")]
+DryPull = Annotated[bool, Option("--dry-run", help="List files and bytes and fetch nothing.")]
+CheckOnly = Annotated[
+    bool,
+    Option(
+        "--check",
+        help="Compare the files that are here with their digests, and remove those that are wrong.",
+    ),
+]
+
 # Catalog sync
 
 SyncSource = Annotated[

@@ -35,4 +35,5 @@ def lay_out() -> None:
 
 if __name__ == "__main__":
     lay_out()
-    run_module("media_mcp.worker", run_name="__main__", alter_sys=True)
+    name = "media_mcp.worker.pull" if sys.argv[1:] == ["pull"] else "media_mcp.worker"
+    run_module(name, run_name="__main__", alter_sys=True)

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from glob import escape
 from pathlib import Path
@@ -63,10 +63,14 @@ def _do(order: Order, tell: Tell) -> None:
         import huggingface_hub  # noqa: F401
     except ImportError:
         raise MissingExtra("huggingface_hub", "local") from None
-    act = {orders.LIST: _list, orders.FETCH: _fetch, orders.CHECK: _check}[order.action]
+    acts: Mapping[str, Callable[[Want, Tell], FromPull]] = {
+        orders.LIST: _list,
+        orders.FETCH: _fetch,
+        orders.CHECK: _check,
+    }
     for want in order.wants:
         with readable(want.repo):
-            tell(act(want, tell))
+            tell(acts[order.action](want, tell))
 
 
 class Hub:

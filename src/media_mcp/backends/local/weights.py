@@ -55,12 +55,17 @@ def _found(weights: str, spec: Mapping[str, JSON], environment: Mapping[str, str
     if path.is_absolute():
         there = any((path / one).is_file() for one in _INDEXES) if main else path.exists()
         return _READY if there else _absent_here(path)
-    if not _HUB_ID.match(weights):
+    if not is_hub_id(weights):
         reason = f"weights: {weights[:80]!r} is no embedded:NAME, absolute path or ORG/NAME."
         return Readiness(False, reason, "Mend the card.")
     revision = str(spec.get("revision") or "main") if main else "main"
     folder = snapshot(hub_cache(environment), weights, revision)
     return _READY if folder and _whole(folder) else _absent(weights, revision, spec)
+
+
+def is_hub_id(weights: str) -> bool:
+    """Whether `weights` has the form of a repository on the hub: ORG/NAME."""
+    return bool(_HUB_ID.match(weights))
 
 
 def _absent_here(path: Path) -> Readiness:
