@@ -64,9 +64,9 @@ def test_weights_that_are_nowhere_are_named_with_their_size_and_the_command(
     assert absent.reason == (
         "the weights acme/painter are not on this machine (they take about 38 GB of memory)."
     )
-    assert absent.fix == "Run: hf download acme/painter"
+    assert absent.fix == "Run: media-mcp pull acme/painter"
     assert told().reason == "the weights acme/painter are not on this machine."
-    assert told(revision="v2").fix == "Run: hf download acme/painter --revision v2"
+    assert told(revision="v2").fix == "Run: media-mcp pull acme/painter"
 
 
 def test_a_whole_snapshot_is_ready(
@@ -140,7 +140,7 @@ def test_a_lora_must_be_here_too(
     style.write_text("x")
     assert told("embedded:sketch", loras=[{"path": str(style)}]).ready
     lora = told("embedded:sketch", loras=[{"path": "acme/style"}], revision="v2")
-    assert lora.fix == "Run: hf download acme/style"
+    assert lora.fix == "Run: media-mcp pull acme/style"
     hub("acme/style", **{"pytorch_lora_weights.safetensors": "x"})
     assert told("embedded:sketch", loras=[{"path": "acme/style"}], revision="v2").ready
 
@@ -177,7 +177,7 @@ async def test_a_quote_for_absent_weights_says_so_and_fetches_nothing(
     assert (quote.high, quote.ready) == (0.0, False)
     assert quote.reason == (
         "the weights acme/painter are not on this machine (they take about 20 GB of memory). "
-        "Run: hf download acme/painter"
+        f"Run: media-mcp pull {run.model.id}"
     )
     assert (quote.seconds, quote.timing) == (None, "")
     hub(**{"model_index.json": {}})

@@ -87,7 +87,7 @@ def test_what_is_mistyped_is_told(
 def test_a_model_whose_weights_are_not_here_says_what_to_do(cli: Callable[..., Any]) -> None:
     ended = cli("bench", "local/sdxl", "--settings", "exact")
     assert ended.code == 3
-    assert "hf download" in ended.err or "media-mcp pull" in ended.err
+    assert "media-mcp pull local/sdxl" in ended.err
 
 
 def rows(*seconds: float, changes: tuple[str, ...] = ()) -> list[Row]:

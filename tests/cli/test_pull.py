@@ -112,7 +112,7 @@ def test_after_a_pull_the_model_is_ready_and_a_second_one_fetches_nothing(
     assert "media-mcp pull" not in cli("quote", mine, "prompt=x").out
     hub.seen.clear()
     assert cli("pull", mine).code == 0
-    assert hub.fetched() == ["model_index.json"]  # which says what is needed now
+    assert hub.fetched() == []
 
 
 def test_a_variant_is_fetched_alone(cli, hub: Hub, card, cached) -> None:

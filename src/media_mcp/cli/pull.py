@@ -84,7 +84,8 @@ async def _pull(settings: Settings, name: str, way: Way) -> int:
 async def _fetch(puller: Puller, wanted: Wanted, listed: Sequence[Listed], way: Way) -> int:
     absent = sum(_absent(one) for one in listed)
     if absent:
-        _show(wanted, listed)
+        if not way.as_json:
+            _show(wanted, listed)
         _check_disk(absent)
         _ask(wanted, way)
     with showing() as hear:
@@ -106,12 +107,12 @@ def _wanted(catalog: Catalog, name: str) -> Wanted:
 
 
 def _model(catalog: Catalog, name: str) -> Model:
-    """Return the model of this id or tool name, or the first whose weights are this repository."""
+    """Return the model of this id or tool name, or the first that needs this repository."""
     try:
         return catalog.get(name)
     except NotFound:
         for model in catalog:
-            if any(route.spec.get("weights") == name for route in model.routes):
+            if any(want.repo == name for route in model.routes for want in wants_of(route.spec)):
                 return model
         raise
 

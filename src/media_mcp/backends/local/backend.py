@@ -104,7 +104,7 @@ class Local:
 
     def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote:
         """Quote a run on this machine, ready if its weights are here; none are fetched for it."""
-        told = self._told(route, model.outputs[0].kind)
+        told = self._told(route, model)
         timing = self._timings.get(model.id, Timing())
         return Quote(
             self.name,
@@ -118,7 +118,7 @@ class Local:
             gpu_seconds=None if route.spec.get("pipeline") == "tools" else timing.mean or 0.0,
         )
 
-    def _told(self, route: Route, makes: str) -> Readiness:
+    def _told(self, route: Route, model: Model) -> Readiness:
         """Say whether a route can run here, as far as is known."""
         pipeline, known = route.spec.get("pipeline"), self._place.pipelines
         if known and pipeline not in known:
@@ -130,7 +130,9 @@ class Local:
         environment = self._installation.environment(dict(os.environ))
         ours = self._installation.is_ours
         lacking = unmet(route.spec, environment, self._place.extra, ours=ours)
-        return weights.readiness(route.spec, environment, makes) if lacking.ready else lacking
+        if not lacking.ready:
+            return lacking
+        return weights.readiness(route.spec, environment, model.outputs[0].kind, model.id)
 
     def warm(self) -> frozenset[str]:
         return self._pool.warm()

@@ -23,9 +23,13 @@ _NOT_YET = ("ModularPipeline",)  # which has a loader of its own
 
 
 def readiness(
-    spec: Mapping[str, JSON], environment: Mapping[str, str], makes: str = "image"
+    spec: Mapping[str, JSON],
+    environment: Mapping[str, str],
+    makes: str = "image",
+    model: str = "",
 ) -> Readiness:
-    """Say whether a worker with `environment` can run a route: its pipeline, kind, weights."""
+    """Say whether a worker with `environment` can run a route of `model`: its pipeline, what it
+    `makes`, its weights."""
     pipeline = str(spec.get("pipeline", ""))
     if pipeline not in PIPELINES:
         known = ", ".join(PIPELINES)
@@ -36,7 +40,7 @@ def readiness(
         return Readiness(False, reason, _ELSEWHERE)
     if pipeline in _WEIGHTLESS:
         return _READY
-    told = (_found(wanted, spec, environment) for wanted in _wanted(spec))
+    told = (_found(wanted, spec, environment, model) for wanted in _wanted(spec))
     return next((one for one in told if not one.ready), _READY)
 
 
@@ -47,7 +51,9 @@ def _wanted(spec: Mapping[str, JSON]) -> Iterator[str]:
         yield str(lora["path"])
 
 
-def _found(weights: str, spec: Mapping[str, JSON], environment: Mapping[str, str]) -> Readiness:
+def _found(
+    weights: str, spec: Mapping[str, JSON], environment: Mapping[str, str], model: str
+) -> Readiness:
     main = weights == spec.get("weights")
     if weights.startswith(EMBEDDED):
         return _READY
@@ -60,7 +66,7 @@ def _found(weights: str, spec: Mapping[str, JSON], environment: Mapping[str, str
         return Readiness(False, reason, "Mend the card.")
     revision = str(spec.get("revision") or "main") if main else "main"
     folder = snapshot(hub_cache(environment), weights, revision)
-    return _READY if folder and _whole(folder) else _absent(weights, revision, spec)
+    return _READY if folder and _whole(folder) else _absent(weights, model or weights, spec)
 
 
 def is_hub_id(weights: str) -> bool:
@@ -74,13 +80,11 @@ def _absent_here(path: Path) -> Readiness:
     )
 
 
-def _absent(repo: str, revision: str, spec: Mapping[str, JSON]) -> Readiness:
+def _absent(repo: str, name: str, spec: Mapping[str, JSON]) -> Readiness:
     needs = spec.get("memory_gb")
     size = f" (they take about {needs:g} GB of memory)" if isinstance(needs, int | float) else ""
-    at = "" if revision == "main" else f" --revision {revision}"
-    return Readiness(
-        False, f"the weights {repo} are not on this machine{size}.", f"Run: hf download {repo}{at}"
-    )
+    reason = f"the weights {repo} are not on this machine{size}."
+    return Readiness(False, reason, f"Run: media-mcp pull {name}")
 
 
 def hub_cache(environment: Mapping[str, str]) -> Path:
