@@ -194,7 +194,8 @@ class Job:
     are gone once it has ended. `lifetime` is how many seconds its outputs are kept after that.
     `pinned`: its caller named the backend, so no other is tried; `tried` are the keys of the routes
     that failed before this one. One that is to run `once` is not tried again when it fails.
-    `gpu_quoted` is as in `Quote`; `gpu_seconds` is how long it has held a device so far.
+    `gpu_quoted` is as in `Quote`; `gpu_seconds` is how long it has held a device so far. Jobs with
+    the same `batch` can run as one; one without runs alone.
     """
 
     id: str
@@ -229,6 +230,7 @@ class Job:
     pinned: bool = False
     tried: tuple[str, ...] = ()
     once: bool = False
+    batch: str | None = None
     gpu_quoted: float | None = None
     gpu_seconds: float = 0.0
 

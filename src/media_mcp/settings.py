@@ -27,6 +27,8 @@ from media_mcp import speed as speeds
 from media_mcp.errors import BadSettings
 
 FILE_NAME = "media-mcp.toml"
+_DEVICE = r"(auto|all|cpu|mps|cuda(:\d{1,3})?)"
+DEVICES = rf"^{_DEVICE}( *, *{_DEVICE})*$"
 PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Prefer = Literal["card", "local", "hosted", "cheapest", "fastest"]
 RetryBadOutput = Literal["free", "never", "always"]
@@ -212,7 +214,10 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(default=None, description="The certificate's private key (PEM).")
     device: str = Field(
-        default="auto", description="Where pipelines run: auto, cpu, cuda, cuda:1, mps."
+        default="auto",
+        pattern=DEVICES,
+        description="Where pipelines run: auto, cpu, cuda, cuda:1, mps, all (each GPU), or several "
+        "with commas, a worker on each.",
     )
     worker_python: str = Field(
         default="", description="The Python that runs the worker; empty: the server's own."
@@ -235,6 +240,18 @@ class Settings(BaseSettings):
     )
     fal_key: SecretStr | None = Field(
         default=None, description="The key for fal, where the environment has no FAL_KEY."
+    )
+    overdue_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How long a job may wait behind others of its priority whose model is loaded.",
+    )
+    batch_wait_ms: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Milliseconds that a job whose model can run several at once waits for others "
+        "like it; 0: it goes with those that are queued already.",
     )
     attempts: int = Field(
         default=3,

@@ -37,7 +37,7 @@ def say(type, **fields):
     print(json.dumps({"type": type, **fields}), flush=True)
 def job():
     return json.loads(input())
-def hello(protocol=2):
+def hello(protocol=3):
     say("hello", protocol=protocol, pid=os.getpid(), python="3", packages={}, device="cpu",
         device_memory=1)
 """
@@ -105,7 +105,7 @@ async def test_a_worker_of_another_version_is_refused_with_the_remedy(
 ) -> None:
     body = START + "hello(99)\ntime.sleep(100)\n"
     async with local_with(scripted(body)) as local:
-        with pytest.raises(WorkerDied, match="speaks protocol 99, this server 2") as caught:
+        with pytest.raises(WorkerDied, match="speaks protocol 99, this server 3") as caught:
             await local.run(run_of())
     assert not caught.value.retryable
     assert "same media-mcp" in caught.value.hint

@@ -173,7 +173,7 @@ async def test_a_job_that_waited_for_less_lets_the_warm_ones_pass(house, tools, 
         await queue.submit(tools.call("holds the slot", of=tools.model("m0")))
         await backend.started()
         cold = await queue.submit(tools.call("cold", of=tools.model("m1")))
-        now[0] += 59
+        now[0] += 44
         await queue.submit(tools.call("warm", of=tools.model("m0")))
         gate.set()
         await queue.wait(cold.job.id, ann, 10)

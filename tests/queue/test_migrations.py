@@ -37,6 +37,11 @@ INSERT INTO job_assets (job, attempt, side, place, uri, asset) VALUES
     (1, 1, 'out', 0, '{RED}', '["{RED}","/a.png","image","image/png",9,4,2,null,"images"]'),
     (3, 0, 'in', 0, '{RED}', '["{RED}","/a.png","image","image/png",9,4,2,null,"image"]')
 """
+HAS_LEDGER = 6  # from this version on, what was spent stands in a table of its own
+CHARGED = """
+INSERT INTO ledger (job, owner, project, model, backend, at, kind, usd, gpu_seconds)
+    VALUES (1, 'ann', 'default', 'sketch', 'local', 13, 'charge', 0.25, 0)
+"""
 PICTURE = Asset(RED, Path("/a.png"), MediaKind.IMAGE, "image/png", 9, 4, 2, None, "images")
 
 
@@ -47,6 +52,8 @@ async def store(request, tmp_path, anyio_backend):
     with closing(connect(path, 1.0, MIGRATIONS[: request.param])) as db:
         for statement in ROWS.split(";\n"):
             db.execute(statement)
+        if request.param >= HAS_LEDGER:
+            db.execute(CHARGED)
     opened = SqliteStore(path, Instance("new", 1, "here", ""), clock=lambda: NOW)
     await opened.open()
     yield opened
@@ -84,6 +91,7 @@ async def test_what_waited_runs(store):
     claim = await first_claim(store, "local")
     assert (claim.job.id, claim.job.priority, list(claim.inputs)) == ("waits", 2, [RED])
     job = await store.end(claim, Ending(JobState.SUCCEEDED))
+    assert job.batch is None
     assert (job.private, job.start_by, job.lifetime, job.webhook) == (False, None, None, None)
     assert await store.next_webhook() is None
 

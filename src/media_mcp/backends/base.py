@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
+
+import anyio
 
 from media_mcp.catalog.model import Model
 from media_mcp.job import JSON, Asset, Quote, Result, Route
@@ -25,6 +27,25 @@ class Report:
     message: str = ""
 
 
+class Together:
+    """Which jobs of a batch come to the backend: each says that it has come, or never will."""
+
+    def __init__(self, jobs: Iterable[str]) -> None:
+        self.jobs = frozenset(jobs)
+        self._open = set(self.jobs)
+        self._decided = anyio.Event()
+
+    def decide(self, job_id: str) -> None:
+        """Note that a job has come, or that it will not."""
+        self._open.discard(job_id)
+        if not self._open:
+            self._decided.set()
+
+    async def decided(self) -> None:
+        """Wait until all of them are."""
+        await self._decided.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One attempt at one job.
@@ -35,6 +56,7 @@ class Run:
     job any more, so that work elsewhere must be stopped too; false if only this process leaves it,
     and another attempt will take that work up. `project` is whose job it is, for its own settings.
     `tries` is 2 where the first try made nothing of use and this one has another seed.
+    Runs with the same `together` are to be done as one batch.
     """
 
     job_id: str
@@ -50,6 +72,7 @@ class Run:
     given_up: Callable[[], bool] = lambda: True
     project: str = ""
     tries: int = 1
+    together: Together | None = None
 
     @property
     def folder(self) -> Path:
@@ -93,3 +116,26 @@ class Backend(Protocol):
     def warm(self) -> frozenset[str]: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Crew(Protocol):
+    """A backend whose several workers each hold models, so that it matters who does which job.
+
+    Its `warm` names the models that are loaded where nothing runs, and `busy` those that are loaded
+    only where something does: their jobs are left for that worker as long as there are others of
+    the same priority, so that no model is loaded twice while another waits to be loaded once.
+    """
+
+    def busy(self) -> frozenset[str]: ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A backend that runs several jobs as one, where their calls differ in what varies freely.
+
+    `batch` is how many it takes together of calls like this one; 1: each alone. Runs that are to go
+    together come with the same `Run.together`; each ends for itself, as any run does.
+    """
+
+    def batch(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> int: ...

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from media_mcp.backends.base import Backend, Report, Run
+from media_mcp.backends.base import Backend, Report, Run, Together
 from media_mcp.catalog.model import Model
 from media_mcp.errors import BackendFailed, MaybeSpent, MediaError, OverBudget, StorageFailed
 from media_mcp.job import Failure, Job, JobState, Quote, Result
@@ -56,8 +56,12 @@ class Rooms:
 class Attempt:
     """Runs a claim on its backend. `stop` ends it early; the row then says cancelled."""
 
-    def __init__(self, claim: Claim, backend: Backend, rooms: Rooms) -> None:
+    def __init__(
+        self, claim: Claim, backend: Backend, rooms: Rooms, together: Together | None = None
+    ) -> None:
         self.claim = claim
+        self.load_seconds = 0.0  # how long its model took to load
+        self._together = together
         self._backend = backend
         self._rooms = rooms
         self._scope = anyio.CancelScope()
@@ -112,8 +116,15 @@ class Attempt:
                 raise
             return RuntimeError("The backend was cancelled, but not by us.")
         finally:
+            if self._together is not None:
+                self._together.decide(self.claim.job.id)
             if self.claim.job.gpu_quoted is not None:
-                self._gpu_seconds += perf_counter() - started
+                self._gpu_seconds += (perf_counter() - started) / self._among
+
+    @property
+    def _among(self) -> int:
+        """How many jobs its seconds are shared by."""
+        return len(self._together.jobs) if self._together else 1
 
     async def _prepare(self, job: Job, tries: int) -> Run:
         model = self._rooms.model_of(job.model)
@@ -132,6 +143,7 @@ class Attempt:
             tries=tries,
             given_up=lambda: self._stopped is not None,
             project=job.caller.project,
+            together=self._together if tries == 1 else None,
         )
 
     async def _settle(self, outcome: Result | Exception | None) -> None:
@@ -151,6 +163,7 @@ class Attempt:
     async def _succeed(self, result: Result) -> None:
         """Past this point the work is done and paid: neither a stop nor a shutdown undoes it."""
         made: Made | None = None
+        self.load_seconds = seconds_of(result.facts.get("load_seconds"))
         try:
             made = await self._look_into(result, self.claim.job)
             if self._may_reseed(made) and await self._affordable():
@@ -295,6 +308,11 @@ class Attempt:
             except StorageFailed as error:
                 log.warning("The end of job %s waits: %s", self.claim.job.id, error)
             await anyio.sleep(STORE_AGAIN_SECONDS)
+
+
+def seconds_of(fact: object) -> float:
+    """Return a fact that is to be a number of seconds; a backend may tell anything."""
+    return float(fact) if isinstance(fact, int | float) else 0.0
 
 
 def only(error: Exception) -> Exception:

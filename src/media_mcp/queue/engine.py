@@ -32,6 +32,7 @@ from media_mcp.queue.attempt import Rooms
 from media_mcp.queue.bounds import bindable, bounded
 from media_mcp.queue.budget import Need
 from media_mcp.queue.dispatcher import Dispatcher
+from media_mcp.queue.lane import Order
 from media_mcp.queue.later import Later
 from media_mcp.queue.liveness import this_instance
 from media_mcp.queue.news import Listener, News
@@ -94,7 +95,8 @@ class Queue:
             settings.retry_bad_output,
         )
         runs_here = usable(backends, settings)
-        self._dispatcher = Dispatcher(runs_here, rooms, clock, lambda: self._watch.stir())
+        order = Order(clock, settings.overdue_seconds, settings.batch_wait_ms / 1000)
+        self._dispatcher = Dispatcher(runs_here, rooms, order, lambda: self._watch.stir())
         self._later = Later(self._store, self._news, media, clock)
         self.uploads = Uploads(self._store, self._later.stir)
         self.outbox = Outbox(self._store, clock, lambda job: self.rules(job.caller).offline)
@@ -165,7 +167,8 @@ class Queue:
                 return Submitted(earlier, joined=True)
             raise
         job = submission.job(choice.route, seed, choice.why, choice.quote.high, self._clock())
-        job = replace(job, gpu_quoted=needed.gpu_seconds)
+        batch = self._router.batch(submission.model, job)
+        job = replace(job, gpu_quoted=needed.gpu_seconds, batch=batch)
         added = await self._add(job, tuple(submission.inputs.values()), join, needed)
         return Submitted(added.job, added.joined)
 

@@ -19,6 +19,7 @@ from media_mcp.errors import (
 )
 from media_mcp.job import Arguments, Asset, Caller, Job, Quote, Result
 from media_mcp.queue import policy
+from media_mcp.queue.batching import batch_of
 from media_mcp.queue.budget import Limit, Need, need
 from media_mcp.queue.policy import History, Look, Wanted
 from media_mcp.queue.routing import (
@@ -157,7 +158,13 @@ class Router:
             needed = self.need(job.caller, agreed.quote)
         except OverBudget as over:
             return f"{agreed.route.backend} could run it, but {over.message}"
-        return replace(_detour(job, agreed, error, rules), need=needed)
+        batch = self.batch(model, replace(job, route=agreed.route))
+        return replace(_detour(job, agreed, error, rules), need=needed, batch=batch)
+
+    def batch(self, model: Model, job: Job) -> str | None:
+        """Return what a job has in common with those that can run as one with it."""
+        backend = self._backends.get(job.route.backend)
+        return batch_of(backend, model, job.route, job.arguments, job.caller.project)
 
     def need(self, caller: Caller, quote: Quote) -> Need:
         """Return what a job sets aside. Raises `OverBudget` where its price cannot be known."""

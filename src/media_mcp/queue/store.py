@@ -57,6 +57,23 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """Which jobs a backend takes first, of the same priority.
+
+    Those made before `overdue` (Unix seconds), then those of models in `warm`; those in `busy` come
+    last. With a `mate`, only those of its priority that can run as one batch with it.
+    """
+
+    warm: frozenset[str] = frozenset()
+    busy: frozenset[str] = frozenset()
+    overdue: float = 0.0
+    mate: Job | None = None
+
+
+ANY = Wish()
+
+
+@dataclass(frozen=True, slots=True)
 class Added:
     """What became of a submit: its job, whether that is an earlier one, and the claim if taken."""
 
@@ -92,7 +109,7 @@ class Detour:
     """Another route for a job whose route failed, which is `tried` (its key).
 
     `quoted` is in US dollars; `why_route` is for the caller, `why` tells the failure in full and
-    `need` is what it sets aside: without it, what was quoted.
+    `need` is what it sets aside: without it, what was quoted. `batch` is as in `Job`.
     """
 
     route: Route
@@ -101,6 +118,7 @@ class Detour:
     why: str
     tried: str
     need: Need | None = None
+    batch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +227,8 @@ class Store(Protocol):
     async def queued_count(self, model: str) -> int:
         """Return how many jobs of a model wait, anybody's."""
 
-    async def claim(
-        self, backend: str, warm: frozenset[str], overdue: float, most: int = 1
-    ) -> list[Claim]:
-        """Take the next jobs of `backend`: by priority, made before `overdue`, warm, oldest."""
+    async def claim(self, backend: str, wish: Wish = ANY, most: int = 1) -> list[Claim]:
+        """Take the next jobs of `backend`: by priority, overdue, warm, not busy, oldest."""
 
     async def report(self, claim: Claim, reports: Sequence[Report]) -> Job:
         """Write reports to the row and its events; an empty `remote` one forgets the remote id."""

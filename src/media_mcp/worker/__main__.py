@@ -9,7 +9,7 @@ from pathlib import Path
 
 from media_mcp.worker.limits import Limits
 from media_mcp.worker.loop import Worker
-from media_mcp.worker.pipelines import find_pipeline
+from media_mcp.worker.pipelines import find_batch, find_pipeline
 
 
 def private_streams() -> tuple[int, int]:
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     commands, events = private_streams()
     limits = Limits(options.memory_budget, options.host_memory_budget, options.memory_notes)
-    worker = Worker(commands, events, find_pipeline, beat_seconds=options.beat)
+    worker = Worker(commands, events, find_pipeline, find_batch, beat_seconds=options.beat)
     worker.serve(options.device, limits)
     return 0
 

@@ -7,7 +7,8 @@ import platform
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
 
@@ -18,10 +19,11 @@ from media_mcp.worker.limits import Limits, residency_on
 from media_mcp.worker.protocol import FromWorker, Lines, ProtocolError, ToWorker
 from media_mcp.worker.residency import Residency
 from media_mcp.worker.room import with_room
-from media_mcp.worker.work import Cancelled, Pipeline, Product, Work
+from media_mcp.worker.work import Cancelled, Pipeline, Product, Together, Work
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "peft")
 FindPipeline = Callable[[str], Pipeline]
+FindBatch = Callable[[str], Together | None]
 _READ = 2**16
 _LONGEST_REASON = 300
 
@@ -38,6 +40,7 @@ class Worker:
         commands: int,
         events: int,
         find_pipeline: FindPipeline,
+        find_batch: FindBatch = lambda name: None,
         *,
         beat_seconds: float = 5.0,
         leave: Callable[[int], object] = os._exit,
@@ -45,10 +48,11 @@ class Worker:
         self._commands = commands
         self._events = events
         self._find_pipeline = find_pipeline
+        self._find_batch = find_batch
         self._beat_seconds = beat_seconds
         self._leave = leave
         self._writing = threading.Lock()
-        self._jobs: SimpleQueue[protocol.Run | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Sequence[protocol.Run] | None] = SimpleQueue()
         self._cancelled: dict[str, threading.Event] = {}
         self._ended = threading.Event()
         self._residency: Residency | None = None
@@ -68,17 +72,17 @@ class Worker:
             return
         self._residency = residency_on(found, limits or Limits())
         self._send(_hello(found))
-        for run in self._take_jobs():
-            self._do(run, found, self._residency)
+        for runs in self._take_jobs():
+            self._do_all(runs, found, self._residency)
             self._beat()
         self._ended.set()
 
-    def _take_jobs(self) -> Iterator[protocol.Run]:
-        while (run := self._next_job()) is not None:
-            yield run
+    def _take_jobs(self) -> Iterator[Sequence[protocol.Run]]:
+        while (runs := self._next_jobs()) is not None:
+            yield runs
 
-    def _next_job(self) -> protocol.Run | None:
-        """Wait for a job; meanwhile pipelines that nobody wants any more are dropped."""
+    def _next_jobs(self) -> Sequence[protocol.Run] | None:
+        """Wait for a job or a batch; meanwhile pipelines that nobody wants any more are dropped."""
         while True:
             try:
                 return self._jobs.get(timeout=self._beat_seconds)
@@ -115,8 +119,9 @@ class Worker:
     def _accept(self, command: ToWorker) -> None:
         match command:
             case protocol.Run():
-                self._cancelled[command.job_id] = threading.Event()
-                self._jobs.put(command)
+                self._put([command])
+            case protocol.Batch():
+                self._put(command.runs)
             case protocol.Cancel():
                 if flag := self._cancelled.get(command.job_id):
                     flag.set()
@@ -124,6 +129,10 @@ class Worker:
                 for flag in list(self._cancelled.values()):
                     flag.set()
                 self._jobs.put(None)
+
+    def _put(self, runs: Sequence[protocol.Run]) -> None:
+        self._cancelled |= {run.job_id: threading.Event() for run in runs}
+        self._jobs.put(runs)
 
     # The thread that beats.
 
@@ -139,22 +148,44 @@ class Worker:
 
     # The main thread.
 
-    def _do(self, run: protocol.Run, device: Device, residency: Residency) -> None:
-        try:
-            work = self._work(run, device, residency)
-            work.check()
-            product = with_room(work, lambda: self._find_pipeline(run.pipeline)(work))
-            self._finish(run, product)
-        except Cancelled:
-            self._send(protocol.Failed(run.job_id, "cancelled", "The job was cancelled."))
-        except Exception as error:
-            self._send(explain(run.job_id, error))
-        finally:
-            self._cancelled.pop(run.job_id, None)
+    def _do_all(self, runs: Sequence[protocol.Run], device: Device, residency: Residency) -> None:
+        """Do a job, or a batch of them as one; what fails as one is done again one by one."""
+        works = [self._work(run, device, residency) for run in runs]
+        wanted = [work for work in works if not self._cancelled[work.run.job_id].is_set()]
+        together = self._find_batch(runs[0].pipeline) if len(wanted) > 1 else None
+        if together is not None and self._do_together(together, wanted):
+            works = [work for work in works if work not in wanted]
+        for work in works:
+            self._end(work, partial(self._do, work))
 
-    def _finish(self, run: protocol.Run, product: Product) -> None:
-        self._beat()  # what is loaded now is known before the job's end is
-        self._send(protocol.Done(run.job_id, product.outputs, product.facts))
+    def _do_together(self, together: Together, works: Sequence[Work]) -> bool:
+        """Do a batch and tell how each of its jobs ended; False if it failed as a whole."""
+        try:
+            results = with_room(works[0], lambda: together(works))
+        except Exception as error:  # of whichever job; each by itself will say it is its own
+            print(f"media-mcp worker: as one: {error}", file=sys.stderr)  # noqa: T201
+            return False
+        for work, result in zip(works, results, strict=True):
+            self._end(work, partial(given, result))
+        return True
+
+    def _do(self, work: Work) -> Product:
+        work.check()
+        return with_room(work, lambda: self._find_pipeline(work.run.pipeline)(work))
+
+    def _end(self, work: Work, make: Callable[[], Product]) -> None:
+        """Make a job's product and tell how it ended."""
+        job_id = work.run.job_id
+        try:
+            product = make()
+            self._beat()  # what is loaded now is known before the job's end is
+            self._send(protocol.Done(job_id, product.outputs, product.facts))
+        except Cancelled:
+            self._send(protocol.Failed(job_id, "cancelled", "The job was cancelled."))
+        except Exception as error:
+            self._send(explain(job_id, error))
+        finally:
+            self._cancelled.pop(job_id, None)
 
     def _work(self, run: protocol.Run, device: Device, residency: Residency) -> Work:
         flag = self._cancelled[run.job_id]
@@ -171,6 +202,13 @@ class Worker:
             self._send(protocol.Log(run.job_id, line))
 
         return Work(run, device, residency, step, check, log)
+
+
+def given(result: Product | Exception) -> Product:
+    """Return what came of one job of a batch, or raise it."""
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def explain(job_id: str, error: Exception) -> protocol.Failed:

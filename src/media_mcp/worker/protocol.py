@@ -1,8 +1,8 @@
 """What server and worker say to each other: one JSON object a line, at most `MAX_LINE` bytes.
 
-The server writes `Run`, `Cancel` and `Shutdown` to the worker's stdin; the worker writes the others
-to its stdout. Only the standard library is imported, so that both sides can, whatever else their
-environments hold.
+The server writes `Run`, `Batch`, `Cancel` and `Shutdown` to the worker's stdin; the worker writes
+the others to its stdout. Only the standard library is imported, so that both sides can, whatever
+else their environments hold.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-VERSION = 2
+VERSION = 3
 # The names that a card's `pipeline` may hold, and the kinds of media that each makes.
 PIPELINES: Mapping[str, frozenset[str]] = {
     "diffusers": frozenset({"image"}),
@@ -44,6 +44,14 @@ class Run:
     folder: str
     roles: tuple[str, ...]
     inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Do these jobs as one, if the pipeline can: they differ in prompts and seeds alone. Each has
+    its own progress and end, and may be cancelled by itself."""
+
+    runs: tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,7 @@ class Failed:
     retryable: bool = False
 
 
-ToWorker = Run | Cancel | Shutdown
+ToWorker = Run | Batch | Cancel | Shutdown
 FromWorker = Hello | Beat | Progress | Log | Done | Failed
 TO_WORKER: Mapping[str, type] = {c.__name__.lower(): c for c in get_args(ToWorker)}
 FROM_WORKER: Mapping[str, type] = {c.__name__.lower(): c for c in get_args(FromWorker)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,3 +48,5 @@ class Product:
 
 
 Pipeline = Callable[[Work], Product]
+# Does several jobs as one, in their order; what ends one of them alone stands in its place.
+Together = Callable[[Sequence[Work]], Sequence[Product | Exception]]

@@ -12,12 +12,13 @@ from time import perf_counter
 
 import anyio
 
-from media_mcp.backends.base import Readiness, Report, Run
+from media_mcp.backends.base import Readiness, Report, Run, Together
 from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import weights
 from media_mcp.backends.local.configuration import Configuration, configuration
 from media_mcp.backends.local.installed import Installation
 from media_mcp.backends.local.needs import unmet
+from media_mcp.backends.local.party import Party
 from media_mcp.backends.local.pool import Pool
 from media_mcp.backends.local.process import WorkerProcess
 from media_mcp.backends.local.wire import EXACTLY, to_error, to_result, to_wire
@@ -31,7 +32,7 @@ from media_mcp.worker.protocol import ProtocolError
 
 CANCEL_SECONDS = 20.0
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
-STARTING = "Starting a worker, which takes some seconds."
+MOST_TOGETHER = 64
 
 
 def create(settings: Settings, instance: Instance) -> Local:
@@ -93,6 +94,7 @@ class Local:
         self._hub_loras = hub_loras
         self._pool = Pool(place.seats, self._start, place.idle_seconds)
         self._timings: dict[str, Timing] = {}
+        self._parties: dict[Together, Party] = {}
 
     @property
     def worker_pids(self) -> tuple[int, ...]:
@@ -137,15 +139,33 @@ class Local:
     def warm(self) -> frozenset[str]:
         return self._pool.warm()
 
+    def busy(self) -> frozenset[str]:
+        return self._pool.busy()
+
+    def batch(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> int:
+        told = route.spec.get("batch", 1)
+        return min(told, MOST_TOGETHER) if type(told) is int else 1
+
     async def run(self, run: Run) -> Result:
-        async with self._pool.seat(run.model.id) as seat:
-            if seat.pid is None:
-                await run.report(Report("log", message=STARTING))
-            worker = await seat.worker()
-            started = perf_counter()
-            result = await self._attend(worker, run)
-        self._timings.setdefault(run.model.id, Timing()).add(perf_counter() - started, result)
+        order = _sendable(to_wire(run, self._speed_of(run.project), hub_loras=self._hub_loras))
+        party = self._party(run)
+        party.join(order)
+        try:
+            result = await self._attend(party, run)
+        finally:
+            if party.count == 1:
+                self._parties.pop(party.together, None)
+            await party.leave(run.job_id)
+        seconds = perf_counter() - party.started
+        self._timings.setdefault(run.model.id, Timing()).add(seconds, result)
         return result
+
+    def _party(self, run: Run) -> Party:
+        """Return the party of its batch, or one of its own."""
+        together = run.together or Together([run.job_id])
+        if together not in self._parties:
+            self._parties[together] = Party(self._pool, run.model.id, together)
+        return self._parties[together]
 
     async def aclose(self) -> None:
         await self._pool.aclose()
@@ -164,32 +184,35 @@ class Local:
             self._place.hang_seconds,
         )
 
-    async def _attend(self, worker: WorkerProcess, run: Run) -> Result:
-        order = _sendable(to_wire(run, self._speed_of(run.project), hub_loras=self._hub_loras))
-        worker.listen()
+    async def _attend(self, party: Party, run: Run) -> Result:
+        worker = await party.worker(run)
         try:
-            worker.send(order)
             end = await _follow(worker, run)
         except WorkerDied:
             raise
         except BaseException:  # cancelled, or a report could not be kept
             with anyio.CancelScope(shield=True):
-                await self._stop(worker, run.job_id)
+                await self._stop(worker, run.job_id, alone=party.count == 1)
             raise
         finally:
-            worker.ignore()
+            worker.ignore(run.job_id)
         if isinstance(end, protocol.Failed):
             raise to_error(end)
         return to_result(end, run.folder)
 
-    async def _stop(self, worker: WorkerProcess, job_id: str) -> None:
-        """Cancel the job in the worker; end a worker whose step does not end in time."""
+    async def _stop(self, worker: WorkerProcess, job_id: str, *, alone: bool) -> None:
+        """Cancel the job in the worker; end a worker whose step does not end in time.
+
+        Others of its batch are not to suffer: what it still makes of this one is dropped.
+        """
         worker.send(protocol.Cancel(job_id))
+        if not alone:
+            return
         ended = False
         with suppress(TimeoutError, WorkerDied):
             try:
                 async with asyncio.timeout(self._cancel_seconds):
-                    while not _ends(await worker.receive(), job_id):
+                    while not _ends(await worker.receive(job_id), job_id):
                         pass
                 ended = True
             finally:  # also where a second cancellation comes meanwhile
@@ -211,7 +234,7 @@ def _sendable(order: protocol.Run) -> protocol.Run:
 async def _follow(worker: WorkerProcess, run: Run) -> protocol.Done | protocol.Failed:
     """Pass on what the worker tells of this job until it ends."""
     while True:
-        match await worker.receive():
+        match await worker.receive(run.job_id):
             case protocol.Progress(run.job_id, step, total):
                 await run.report(Report("progress", step, total))
             case protocol.Log(run.job_id, message):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from itertools import chain
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from media_mcp.backends.instances import Instance
+from media_mcp.backends.local.devices import every_device
 from media_mcp.errors import BadSettings
 from media_mcp.settings import Settings
 
 NEEDED = ("torch", "diffusers", "transformers", "safetensors")
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$")]
+Device = Annotated[str, Field(pattern=r"^(auto|all|cpu|mps|cuda(:\d{1,3})?)$")]
 
 
 class Configuration(BaseModel):
     """A place on this machine: its devices, its workers, what they run and with which Python.
 
     `concurrency` is how many workers there are, spread over `devices`; none given: one for each.
+    The device `all` stands for every GPU.
     `pipelines` are those that it runs (empty: all), `needs` the modules that they import, which
     `extra` of media-mcp brings.
     """
@@ -49,8 +53,10 @@ class Configuration(BaseModel):
     @property
     def seats(self) -> tuple[str, ...]:
         """The device of each worker."""
-        count = self.concurrency or len(self.devices)
-        return tuple(self.devices[i % len(self.devices)] for i in range(count))
+        every = (every_device(os.environ) if one == "all" else (one,) for one in self.devices)
+        devices = tuple(chain.from_iterable(every))
+        count = self.concurrency or len(devices)
+        return tuple(devices[i % len(devices)] for i in range(count))
 
 
 def configuration(instance: Instance, settings: Settings) -> Configuration:

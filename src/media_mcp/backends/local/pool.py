@@ -17,6 +17,7 @@ class Seat:
     def __init__(self, device: str, start: Start) -> None:
         self.device = device
         self.taken = False
+        self.model = ""  # of its job, as long as there is one
         self.letting_go: asyncio.Task[None] | None = None
         self._start = start
         self._worker: WorkerProcess | None = None
@@ -72,14 +73,21 @@ class Pool:
         free = [seat for seat in self.seats if not seat.taken] or self.seats
         return frozenset().union(*(seat.resident for seat in free))
 
+    def busy(self) -> frozenset[str]:
+        """Return the models that are loaded, or being loaded, only where a job runs."""
+        taken = [seat for seat in self.seats if seat.taken]
+        return frozenset().union(*(seat.resident | {seat.model} for seat in taken)) - self.warm()
+
     @asynccontextmanager
     async def seat(self, model: str) -> AsyncIterator[Seat]:
         """Give a seat for the time of one job."""
         seat = await self._take(model)
         seat.stay()
+        seat.model = model
         try:
             yield seat
         finally:
+            seat.model = ""
             self._hand_on(seat)
 
     async def _take(self, model: str) -> Seat:

@@ -25,6 +25,7 @@ START_SECONDS = 60.0
 GOODBYE_SECONDS = 5.0
 BOOTSTRAP = Path(__file__).resolve().parents[2] / "worker" / "bootstrap.py"
 _LAST_WORDS = 200
+_NO_JOB = ""  # what is told before there is one
 _STDIN, _STDOUT, _STDERR = range(3)
 
 
@@ -39,8 +40,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self.hello: protocol.Hello | None = None
         self.resident: frozenset[str] = frozenset()
         self._hang_seconds = hang_seconds
-        self._inbox: asyncio.Queue[FromWorker | None] = asyncio.Queue()
-        self._listening = True
+        self._boxes: dict[str, asyncio.Queue[FromWorker | None]] = {_NO_JOB: asyncio.Queue()}
         self._ended = asyncio.Event()
         self._lines = {_STDOUT: Lines(), _STDERR: Lines()}
         self._said = ""
@@ -83,9 +83,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     async def _greet(self) -> None:
         while True:
-            match await self._next(max(START_SECONDS, self._hang_seconds)):
+            match await self._next(_NO_JOB, max(START_SECONDS, self._hang_seconds)):
                 case protocol.Hello() as hello:
                     self._check(hello)
+                    self.ignore(_NO_JOB)
                     return
                 case protocol.Failed() as failed:
                     raise to_error(failed)
@@ -99,28 +100,29 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             )
         self.hello = hello
 
-    def listen(self) -> None:
-        """From now on keep messages for `receive`; what came before is of no interest."""
-        self._inbox = asyncio.Queue()
-        self._listening = True
+    def open(self, job_id: str) -> None:
+        """From now on keep what is told of a job for `receive`."""
+        self._boxes[job_id] = asyncio.Queue()
+        if not self.alive:
+            self._boxes[job_id].put_nowait(None)
 
-    def ignore(self) -> None:
-        """Keep messages no longer; beats are still noted."""
-        self._listening = False
+    def ignore(self, job_id: str) -> None:
+        """Keep what is told of a job no longer."""
+        self._boxes.pop(job_id, None)
 
     def send(self, message: ToWorker) -> None:
         """Write one message. A worker that is gone is noticed by `receive`, not here."""
         stdin = self._transport.get_pipe_transport(_STDIN)
         cast(asyncio.WriteTransport, stdin).write(protocol.encode(message))
 
-    async def receive(self) -> FromWorker:
-        """Wait for the next message while listening. Raises `WorkerDied`."""
-        return await self._next(self._hang_seconds)
+    async def receive(self, job_id: str) -> FromWorker:
+        """Wait for what is told next of a job, or a sign of life. Raises `WorkerDied`."""
+        return await self._next(job_id, self._hang_seconds)
 
-    async def _next(self, patience: float) -> FromWorker:
+    async def _next(self, job_id: str, patience: float) -> FromWorker:
         try:
             async with asyncio.timeout(patience):
-                message = await self._inbox.get()
+                message = await self._boxes[job_id].get()
         except TimeoutError:
             await self.kill()
             raise WorkerDied(
@@ -154,7 +156,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport.close()
         self.resident = frozenset()
         self._ended.set()
-        self._inbox.put_nowait(None)
+        for box in self._boxes.values():
+            box.put_nowait(None)
 
     def _note(self, line: bytes) -> None:
         try:
@@ -164,8 +167,9 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             return
         if isinstance(message, protocol.Beat):
             self.resident = frozenset(message.resident)
-        if self._listening:
-            self._inbox.put_nowait(message)
+        for job_id, box in self._boxes.items():
+            if getattr(message, "job_id", job_id) == job_id:
+                box.put_nowait(message)
 
     def _overhear(self, line: bytes) -> None:
         text = line.decode(errors="replace").rpartition("\r")[2].strip()

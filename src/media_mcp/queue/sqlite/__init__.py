@@ -16,12 +16,13 @@ from media_mcp.backends.base import Report
 from media_mcp.errors import StorageFailed
 from media_mcp.job import Asset, Caller, Event, Job, JobState
 from media_mcp.queue.budget import Limit, Need
-from media_mcp.queue.sqlite import ledger, lifetimes, reads, webhooks, writes
+from media_mcp.queue.sqlite import claims, ledger, lifetimes, reads, webhooks, writes
 from media_mcp.queue.sqlite.connection import connect, storage_failed
 from media_mcp.queue.sqlite.migrations import MIGRATIONS
 from media_mcp.queue.sqlite.pen import Pen
 from media_mcp.queue.sqlite.writer import Writer
 from media_mcp.queue.store import (
+    ANY,
     Added,
     Cancelling,
     Change,
@@ -33,6 +34,7 @@ from media_mcp.queue.store import (
     Join,
     Told,
     Upload,
+    Wish,
 )
 
 T = TypeVar("T")
@@ -79,7 +81,7 @@ class SqliteStore:
         db = connect(self.path, self._busy_seconds, self._migrations)
         pen = Pen(db, self.instance, self._clock)
         try:
-            writes.beat(pen)
+            claims.beat(pen)
         except BaseException:
             db.close()
             raise
@@ -139,10 +141,8 @@ class SqliteStore:
     async def queued_count(self, model: str) -> int:
         return await self._read(reads.queued_count, model)
 
-    async def claim(
-        self, backend: str, warm: frozenset[str], overdue: float, most: int = 1
-    ) -> list[Claim]:
-        return await self._write(writes.claim, backend, warm, overdue, most)
+    async def claim(self, backend: str, wish: Wish = ANY, most: int = 1) -> list[Claim]:
+        return await self._write(claims.claim, backend, wish, most)
 
     async def report(self, claim: Claim, reports: Sequence[Report]) -> Job:
         return await self._write(writes.report, claim, reports)
@@ -220,7 +220,7 @@ class SqliteStore:
         return await self._read(reads.durations, model, backend, limit)
 
     async def beat(self) -> None:
-        await self._write(writes.beat)
+        await self._write(claims.beat)
 
     async def leave(self) -> list[Job]:
         return await self._write(writes.leave)

@@ -156,4 +156,9 @@ INSERT INTO ledger (job, owner, project, model, backend, at, kind, usd, gpu_seco
     FROM jobs WHERE cost > 0 AND ended_at IS NOT NULL
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE, LEDGER)
+# What waits from before runs alone.
+BATCH = """
+ALTER TABLE jobs ADD COLUMN batch TEXT
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE, LEDGER, BATCH)

@@ -131,6 +131,7 @@ def load_job(row: Row, assets: Iterable[Asset] = ()) -> Job:
         pinned=bool(row["pinned"]),
         tried=tuple(json.loads(row["tried"])),
         once=bool(row["once"]),
+        batch=row["batch"],
         gpu_quoted=row["gpu_quoted"],
         gpu_seconds=row["gpu_seconds"],
     )
@@ -161,6 +162,7 @@ def dump_job(job: Job) -> dict[str, Any]:
         "pinned": job.pinned,
         "tried": dumps(job.tried),
         "once": job.once,
+        "batch": job.batch,
         "gpu_quoted": job.gpu_quoted,
         "ended_at": job.ended_at,
         "facts": dumps(job.facts),

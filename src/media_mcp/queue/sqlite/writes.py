@@ -9,6 +9,7 @@ from media_mcp.backends.base import Report
 from media_mcp.job import Asset, Caller, Job, JobState
 from media_mcp.queue.budget import Need
 from media_mcp.queue.sqlite import ledger, lifetimes, reads
+from media_mcp.queue.sqlite.claims import take_next
 from media_mcp.queue.sqlite.connection import transaction
 from media_mcp.queue.sqlite.endings import cancelled, failed, row_of, settled
 from media_mcp.queue.sqlite.pen import Pen, tell, tell_state
@@ -22,6 +23,7 @@ from media_mcp.queue.sqlite.rows import (
     text,
 )
 from media_mcp.queue.store import (
+    ANY,
     Added,
     Cancelling,
     Claim,
@@ -53,7 +55,7 @@ def add(
             return Added(_refused(pen, number, job))
         ledger.reserve(pen, number, need)
         tell_state(pen, number, f"queued for {job.route.backend}")
-        claims = _claim(pen, job.route.backend, frozenset(), 0.0, 1) if next_anyway else []
+        claims = take_next(pen, job.route.backend, ANY, 1) if next_anyway else []
     return Added(job, claim=claims[0] if claims else None)
 
 
@@ -90,50 +92,6 @@ def _keep_assets(
             "VALUES (?, ?, ?, ?, ?, ?)",
             [(number, attempt, side, i, a.uri, dump_asset(a)) for i, a in enumerate(assets)],
         )
-
-
-def claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float, most: int) -> list[Claim]:
-    if not reads.has_queued(pen.db, backend):
-        return []
-    with transaction(pen.db):
-        return _claim(pen, backend, warm, overdue, most)
-
-
-def _claim(pen: Pen, backend: str, warm: frozenset[str], overdue: float, most: int) -> list[Claim]:
-    rows = pen.db.execute(
-        _CLAIM,
-        {
-            "me": pen.instance.id,
-            "now": pen.clock(),
-            "backend": backend,
-            "warm": dumps(sorted(warm)),
-            "overdue": overdue,
-            "most": most,
-        },
-    ).fetchall()
-    if rows:
-        _beat(pen)
-    return [_claimed(pen, backend, row) for row in sorted(rows, key=lambda row: row["n"])]
-
-
-def _claimed(pen: Pen, backend: str, row: sqlite3.Row) -> Claim:
-    tell_state(pen, row["n"], f"running on {backend}, attempt {row['attempt']}")
-    inputs = reads.inputs(pen.db, row["n"]) if row["parents"] != "[]" else {}
-    return Claim(row["n"], load_job(row), pen.instance.id, row["spent"], inputs)
-
-
-_CLAIM = """
-UPDATE jobs SET state = 'running', claimed_by = :me, attempt = attempt + 1,
-    started_at = coalesce(started_at, :now), step = NULL, total = NULL, message = ''
-WHERE n IN (
-    SELECT n FROM jobs WHERE state = 'queued' AND backend = :backend
-        AND (start_by IS NULL OR start_by > :now
-            OR started_at IS NOT NULL AND spent = 0 AND tried = '[]')
-    ORDER BY priority DESC, created_at < :overdue DESC,
-        model IN (SELECT value FROM json_each(:warm)) DESC, n
-    LIMIT :most)
-RETURNING *
-"""
 
 
 def report(pen: Pen, held: Claim, reports: Sequence[Report]) -> Job:
@@ -239,6 +197,7 @@ def reroute(
                 "gpu_quoted": need.gpu_seconds,
                 "tried": detour.tried,
                 "message": text(detour.why),
+                "batch": detour.batch,
             },
         ).fetchall()
         ledger.reserve(pen, row["n"], need)
@@ -248,7 +207,7 @@ def reroute(
 _REROUTE = """
 UPDATE jobs SET state = 'queued', claimed_by = NULL, spent = 0, remote_id = NULL,
     step = NULL, total = NULL, backend = :backend, route = :route, why_route = :why_route,
-    quoted = :quoted, gpu_quoted = :gpu_quoted, message = :message,
+    quoted = :quoted, gpu_quoted = :gpu_quoted, message = :message, batch = :batch,
     tried = json_insert(tried, '$[#]', :tried)
 WHERE n = :n
 RETURNING *
@@ -311,20 +270,6 @@ def answered(pen: Pen, job_id: str) -> None:
     finally:
         if alone:
             pen.db.execute("PRAGMA synchronous = FULL")
-
-
-def beat(pen: Pen) -> None:
-    with transaction(pen.db):
-        _beat(pen)
-
-
-def _beat(pen: Pen) -> None:
-    me = pen.instance
-    pen.db.execute(
-        "INSERT INTO instances (id, pid, host, started, heartbeat) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat",
-        (me.id, me.pid, me.host, me.started, pen.clock()),
-    )
 
 
 def leave(pen: Pen) -> list[Job]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from media_mcp.errors import NotConfigured, did_you_mean
-from media_mcp.worker.work import Pipeline
+from media_mcp.worker.work import Pipeline, Together
 
 PIPELINES: Mapping[str, str] = {
     "diffusers": "media_mcp.worker.pipelines.diffusers:run",
@@ -25,3 +25,12 @@ def find_pipeline(name: str) -> Pipeline:
     module, _, function = place.partition(":")
     pipeline: Pipeline = getattr(import_module(module), function)
     return pipeline
+
+
+def find_batch(name: str) -> Together | None:
+    """Return what does several jobs of a pipeline as one: the `run_batch` beside its `run`."""
+    if name not in PIPELINES:
+        return None
+    module = import_module(PIPELINES[name].partition(":")[0])
+    together: Together | None = getattr(module, "run_batch", None)
+    return together
