@@ -38,7 +38,7 @@ def make_clip(
     hertz: float | None = 440,
     codec: str = "libx264",
 ) -> Path:
-    """Write a clip that shows each colour for `each` frames, under one tone."""
+    """Write a clip that shows each colour for `each` frames, under one tone; black below."""
     with av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=fps)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
@@ -49,6 +49,7 @@ def make_clip(
         for colour in colours:
             for _ in range(each):
                 picture = np.full((size[1], size[0], 3), colour, np.uint8)
+                picture[-size[1] // 6 :, size[0] // 3 : 2 * size[0] // 3] = BLACK
                 container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(video.encode(None))
         if audio is not None and hertz:

@@ -19,7 +19,7 @@ from media_mcp.worker.pipelines.tools.images import (
     on_paper,
     open_image,
 )
-from media_mcp.worker.pipelines.tools.words import Style, draw_words, font_of
+from media_mcp.worker.pipelines.tools.words import Style, draw_words, face_for, font_of
 from media_mcp.worker.work import Product, Work
 
 LANCZOS = Image.Resampling.LANCZOS
@@ -43,15 +43,15 @@ def composite_images(
     position: str = "center",
     x: int | None = None,
     y: int | None = None,
-    width: int | None = None,
+    overlay_width: int | None = None,
     opacity: float = 1,
     blend: str = "normal",
     margin: int = 0,
 ) -> Product:
     """Lay a picture over another: where, how wide (pixels), how opaque, through which mask."""
     ground, layer = open_image(image_url), open_image(overlay_url)
-    if width:
-        size = (width, max(1, round(layer.height * width / layer.width)))
+    if overlay_width:
+        size = (overlay_width, max(1, round(layer.height * overlay_width / layer.width)))
         check_size(*size)
         layer = layer.resize(size, LANCZOS)
     layer = _seen(layer, opacity, open_image(mask_url) if mask_url else None)
@@ -144,10 +144,11 @@ def laid_out(
     """Return a sheet of pictures, from left to right and from top to bottom."""
     across = min(columns or _columns(len(pictures)), len(pictures))
     down = math.ceil(len(pictures) / across)
-    text = max(12, tile[1] // 14) if labels else 0
+    text = max(13, tile[1] // 11) if labels else 0
     cell = (tile[0] + gap, tile[1] + gap + (round(1.5 * text)))
     sheet = canvas((across * cell[0] + gap, down * cell[1] + gap), ground)
     draw = ImageDraw.Draw(sheet)
+    face = face_for("".join(labels))
     ink = (0, 0, 0) if sum(ground[:3]) > 380 or ground[3] < 128 else (255, 255, 255)
     for index, picture in enumerate(pictures):
         left, top = gap + index % across * cell[0], gap + index // across * cell[1]
@@ -156,7 +157,7 @@ def laid_out(
         sheet.paste(small, place, small if small.mode == "RGBA" else None)
         if labels:
             where = (left + tile[0] // 2, top + tile[1] + round(0.2 * text))
-            draw.text(where, labels[index][:80], fill=ink, font=font_of(text), anchor="ma")
+            draw.text(where, labels[index][:80], fill=ink, font=font_of(text, face), anchor="ma")
     return sheet
 
 

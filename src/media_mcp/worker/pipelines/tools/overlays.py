@@ -36,7 +36,7 @@ def overlay_video(
     position: str = "bottom_right",
     x: int | None = None,
     y: int | None = None,
-    width: int | None = None,
+    overlay_width: int | None = None,
     opacity: float = 1,
     margin: int = 16,
     start: float = 0,
@@ -51,9 +51,9 @@ def overlay_video(
         raise wrong("start", words, "Show it while the video runs.")
     stop = clip.seconds if end is None else end
     if image_url is not None:
-        size, layers = _one_picture(image_url, width)
+        size, layers = _one_picture(image_url, overlay_width)
     else:
-        size, layers = _moving(work, open_clip(overlay_video_url or video_url), width, clip)
+        size, layers = _moving(work, open_clip(overlay_video_url or video_url), overlay_width, clip)
     place = placed(clip.size, size, position, x, y, margin)
 
     def shown() -> Iterator[Frame]:

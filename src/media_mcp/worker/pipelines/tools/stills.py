@@ -103,13 +103,13 @@ def video_to_gif(
     end: float | None = None,
     seconds: float | None = None,
     fps: float = 12,
-    width: int = 480,
+    max_width: int = 480,
     speed: float = 1.0,
 ) -> Product:
     """Make an animation that repeats, GIF or WebP, of a video or of a piece of it."""
     clip = open_clip(video_url)
     begin, stop = span(clip.seconds, start, end, seconds, "video")
-    size = fitting(clip.size, (min(width, clip.width), 10 * width))
+    size = fitting(clip.size, (min(max_width, clip.width), 10 * max_width))
     rate = Fraction(min(fps, 50)).limit_denominator(1001)
     count = max(1, frame_count(stop - begin, rate, speed))
     shown = frames(clip, work.check, start=begin, end=stop, fps=rate, speed=speed)
