@@ -44,7 +44,7 @@ LANCZOS = Image.Resampling.LANCZOS
 def images_to_video(
     work: Work,
     image_urls: Sequence[Path],
-    seconds: float = 3,
+    seconds_each: float = 3,
     durations: Sequence[float] = (),
     width: int | None = None,
     height: int | None = None,
@@ -54,11 +54,11 @@ def images_to_video(
     fade: float = 0,
     audio_url: Path | None = None,
 ) -> Product:
-    """Show pictures one after another, each for `seconds` or for its own of `durations`.
+    """Show pictures one after another, each for `seconds_each` or for its own of `durations`.
 
     `fade` seconds of each go over into the next. Sound is repeated or cut to the length.
     """
-    shown = [float(one) for one in durations] or [float(seconds)] * len(image_urls)
+    shown = [float(one) for one in durations] or [float(seconds_each)] * len(image_urls)
     if len(shown) != len(image_urls):
         words = f"there are {len(shown)} for {len(image_urls)} pictures."
         raise wrong("durations", words, "Give one for each picture.")

@@ -82,7 +82,7 @@ def _finish(work: Work, samples: Any, rate: int, voice: str) -> Product:
     if not len(samples):
         raise wrong("text", "nothing of it can be spoken.", "Say it in the voice's language.")
     made = encode.save_sound(work, samples, rate)
-    return Product((made,), {"seconds": round(len(samples) / rate, 3), "voice": voice})
+    return Product((made,), {"voice": voice})
 
 
 def espeak(
@@ -143,7 +143,7 @@ class _Espeak:
             self._heard.clear()
             self._check = work.check
             if self._library.espeak_SetVoiceByName(language.encode()) != 0:
-                hint = "Take en-us, en-gb, de, fr-fr, es, it, pt, ru, zh, ja, ar, hi, …"
+                hint = "Take en-us, en-gb, de, fr, es, it, pt, ru, ar, hi, ja or cmn (Chinese)."
                 raise wrong("language", f"espeak-ng has no {language[:20]!r}.", hint)
             self._library.espeak_SetParameter(_ESPEAK_RATE, rate, 0)
             self._library.espeak_SetParameter(_ESPEAK_PITCH, pitch, 0)

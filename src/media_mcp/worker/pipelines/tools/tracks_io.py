@@ -80,8 +80,15 @@ def read(
     """
     hertz, count = rate or track.rate, channels or track.channels
     wanted = None if end is None else round(end * hertz) - round(start * hertz)
-    blocks = _placed(track.path, hertz, count)
+    blocks = (_spread(block, count) for block in _placed(track.path, hertz, track.channels))
     return taken(dropped(blocks, round(start * hertz)), wanted)
+
+
+def _spread(block: Any, channels: int) -> Any:
+    """Return sound on so many channels, as loud as before: one on both, or both as their mean."""
+    if len(block) == channels:
+        return block
+    return block.mean(axis=0, keepdims=True) if channels == 1 else block.repeat(channels, axis=0)
 
 
 def _placed(path: Path, rate: int, channels: int) -> Blocks:
@@ -197,11 +204,11 @@ def mixed(sources: Sequence[Iterable[Any]], channels: int = 2, samples: int = 48
 
 
 def limited(block: Any) -> Any:
-    """Bend what lies above 0.8 of full scale so that it stays below full scale."""
+    """Bend what lies above 0.8 of full scale so that it stays below 0.98."""
     over = numpy.abs(block) > 0.8
     if not over.any():
         return block
-    bent = numpy.sign(block) * (0.8 + 0.2 * numpy.tanh((numpy.abs(block) - 0.8) / 0.2))
+    bent = numpy.sign(block) * (0.8 + 0.18 * numpy.tanh((numpy.abs(block) - 0.8) / 0.18))
     return numpy.where(over, bent, block).astype(numpy.float32)
 
 
