@@ -23,6 +23,8 @@ from media_mcp.server.auth import Gate
 from media_mcp.server.http import listen, web_server
 from media_mcp.server.intake import Intake
 from media_mcp.server.queue_api.door import QueueApi
+from media_mcp.server.queue_api.keys import ServerKey
+from media_mcp.server.queue_api.links import Links
 from media_mcp.settings import Settings
 
 MODEL = Model(
@@ -86,6 +88,9 @@ async def rooms(
     backends = {"local": writer or Writer()}
     async with Queue(settings, backends, media, lambda _: MODEL, **more) as queue:
         yield App(settings, catalog, backends, media, queue, Intake(catalog, inputs, queue))
+
+
+LINKS = Links(ServerKey(bytes(32)), Gate(None), 60)  # plain ones
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ MediaError                  the root; nothing else is caught at a door
 │   └── BadMedia            an input cannot be read, is too big, of the wrong type or out of bounds
 ├── Refused                 the rules: policy, budget, licence or consent says no
 │   ├── OverBudget          it may cost more than is left; nothing ran and nothing was spent
+│   ├── Forbidden           the caller's key does not allow it
+│   ├── TooMany             the caller has too many jobs, or asks too often; `retry_after` seconds
 │   └── ContentRefused      the place that ran it will not make this; the same call fails again
 ├── NotConfigured           the operator: something must be installed, set or freed first
 │   ├── MissingExtra        a Python package is absent; the message holds the pip command
@@ -79,6 +81,18 @@ class Refused(MediaError):
 
 class OverBudget(Refused):
     code = "over_budget"
+
+
+class Forbidden(Refused):
+    code = "forbidden"
+
+
+class TooMany(Refused):
+    code = "too_many"
+
+    def __init__(self, message: str, hint: str = "", *, retry_after: float = 1.0) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
 
 
 class ContentRefused(Refused):

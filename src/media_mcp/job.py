@@ -34,12 +34,24 @@ class MediaKind(StrEnum):
     FILE = "file"
 
 
+Scope = Literal["read", "run", "admin"]
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `owner` keeps one caller's jobs and assets from another's."""
+    """Who asks. `owner` keeps one caller's jobs and assets from another's.
+
+    `scope` is what they may do: `read` sees only their own jobs and assets, `run` also makes and
+    cancels jobs, `admin` also watches the server. It is not a part of who they are.
+    """
 
     owner: str = "local"
     project: str = "default"
+    scope: Scope = field(default="admin", compare=False)
+
+    @property
+    def may_run(self) -> bool:
+        return self.scope != "read"
 
 
 Certainty = Literal["exact", "listed", "estimated", "unknown"]

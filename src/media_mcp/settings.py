@@ -80,12 +80,37 @@ class Budget(BaseModel):
     usd_if_unknown: float | None = Field(default=None, ge=0)
 
 
+class Limits(BaseModel):
+    """What a table `[limits]` may set, for each caller. A limit that is left out does not hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jobs_at_once: int | None = Field(default=None, ge=1)
+    jobs_per_minute: int | None = Field(default=None, ge=1)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+
+
 class CallerRules(BaseModel):
     """What a table `[callers.<name>]` may set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     budget: Budget = Budget()
+    limits: Limits = Limits()
+
+
+class OAuth(BaseModel):
+    """What a table `[oauth]` sets: whose tokens are taken, besides keys.
+
+    A token is a JWT that `issuer` signed for `audience`; its `sub` is the caller. Its `scope` must
+    hold `media:read`, `media:run` or `media:admin`. `jwks_url` is where the issuer's keys are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str
+    audience: str
+    jwks_url: str
 
 
 class ProjectRules(BaseModel):
@@ -139,10 +164,26 @@ class Settings(BaseSettings):
         "`gpu_seconds_per_day`, `gpu_seconds`. A job whose price nobody knows counts as "
         "`usd_if_unknown`, and is refused without it where money is limited.",
     )
+    limits: Limits = Field(
+        default_factory=Limits,
+        description="What each caller may have and ask for: `jobs_at_once` (queued or running), "
+        "`jobs_per_minute`, `requests_per_minute` (over HTTP).",
+    )
     callers: dict[str, CallerRules] = Field(
         default_factory=dict,
-        description="Rules of single callers: `budget` in a table `[callers.<name>]` holds beside "
-        "that of all.",
+        description="Rules of single callers, in a table `[callers.<name>]`: its `budget` holds "
+        "beside that of all, its `limits` count over those of all.",
+    )
+    oauth: OAuth | None = Field(
+        default=None,
+        description="Take the tokens of an OAuth server, too: `issuer`, `audience`, `jwks_url`. "
+        "Their `scope` holds `media:read`, `media:run` or `media:admin`; `sub` is the caller.",
+    )
+    link_seconds: float = Field(
+        default=7 * 86_400.0,
+        gt=0,
+        description="How long links to media hold, in seconds, where callers show keys. The media "
+        "stay; a job's result gives a fresh link.",
     )
     gpu_rate: GpuRate = Field(
         default=0.0,

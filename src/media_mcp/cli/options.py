@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
@@ -111,6 +111,19 @@ Pairs = Annotated[
 Out = Annotated[
     Path | None,
     Option(metavar="DIR", file_okay=False, help="Copy the outputs into this folder."),
+]
+CallerName = Annotated[str, Argument(metavar="NAME", help="Who the caller is.")]
+KeyName = Annotated[str, Argument(metavar="ID|NAME", help="A key's id, or a caller.")]
+KeyScope = Annotated[
+    Literal["read", "run", "admin"],
+    Option(help="What it allows: to see one's own, to run jobs too, to watch the server too."),
+]
+KeyDays = Annotated[
+    float | None, Option(metavar="DAYS", min=0.001, help="How long it holds; else until revoked.")
+]
+KeyProject = Annotated[
+    str | None,
+    Option("--project", metavar="PROJECT", help="The project that its jobs belong to."),
 ]
 Plot = Annotated[
     Path | None,

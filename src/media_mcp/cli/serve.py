@@ -43,11 +43,11 @@ def serve(settings: Settings, http: str | None, *, conformance: bool = False) ->
     from media_mcp.server.http import is_loopback, listen, parse_address, tls_context
 
     host, port = parse_address(http)
-    gate = Gate(settings.api_key, settings.project)
+    gate = Gate.of(settings, always=not is_loopback(host))
     tls = tls_context(settings.tls_cert, settings.tls_key)
-    with listen(host, port, locked=gate.locked) as listener:
+    with listen(host, port, locked=gate.has_keys) as listener:
         if tls is None and not is_loopback(host):
-            note(f"Without --tls-cert, the key and all media go to {host} in the clear.")
+            note(f"Without --tls-cert, keys and all media go to {host} in the clear.")
         return run_async(partial(_serve, settings, Http(host, listener, gate, tls), conformance))
 
 

@@ -67,12 +67,14 @@ class Inputs:
         kind: MediaKind | None,
         roots: Sequence[Path] = (),
         no_fetch: str = "",
+        stored: bool = True,
     ) -> Asset:
         """Return the asset that `value` points at, of the wanted `kind` (None or FILE: any).
 
-        Paths may lie under `roots` (the client's), too. `no_fetch` is the setting, if there is one,
-        that forbids to fetch anything. Raises `BadMedia`, `NotFound` for an unknown `media://` URI,
-        `Refused` for what may not be fetched, and `StorageFailed`.
+        Paths may lie under `roots` (the client's), too, and where `stored` among the stored media,
+        which are everybody's. `no_fetch` is the setting, if any, that forbids to fetch anything.
+        Raises `BadMedia`, `NotFound` for an unknown `media://` URI, `Refused` for what may not be
+        fetched, and `StorageFailed`.
         """
         match = SCHEME.match(value)
         scheme = match.group(1).lower() if match else ""
@@ -92,7 +94,8 @@ class Inputs:
             return await self._url(value, kind)
         if scheme and scheme != "file":
             raise BadMedia(f"Inputs cannot be read from {scheme}:// addresses.", ACCEPTED)
-        return await self._file(_local(value) if scheme else value, kind, (*self._roots, *roots))
+        path = _local(value) if scheme else value
+        return await self._file(path, kind, (*self._roots, *roots), stored)
 
     async def _data(self, value: str, kind: MediaKind | None) -> Asset:
         data = await to_thread.run_sync(_decode, value, self._max_bytes)
@@ -118,14 +121,15 @@ class Inputs:
         source = redact(url)
         return await self._take(fill, kind, PurePosixPath(urlsplit(source).path).name, source)
 
-    async def _file(self, value: str, kind: MediaKind | None, roots: Sequence[Path]) -> Asset:
+    async def _file(
+        self, value: str, kind: MediaKind | None, roots: Sequence[Path], stored: bool
+    ) -> Asset:
         if not value.strip():
             raise BadMedia("The input is empty.", ACCEPTED)
 
         def copy(intake: Intake) -> None:
-            with open_input(
-                value, roots, limit=self._max_bytes, also=self._store.is_own_file
-            ) as file:
+            also = self._store.is_own_file if stored else _none
+            with open_input(value, roots, limit=self._max_bytes, also=also) as file:
                 for chunk in _chunks(file):
                     intake.write(chunk)
 
@@ -162,6 +166,11 @@ def _check_kind(name: str, found: MediaKind, mime_type: str, wanted: MediaKind |
         f"{shown(name, 80) or 'The input'} is {what} ({mime_type}); {WORDS[wanted]} is wanted.",
         f"Pass {READABLE[wanted]}.",
     )
+
+
+def _none(path: Path) -> bool:
+    """Allow no single file."""
+    return False
 
 
 def _local(uri: str) -> str:

@@ -7,17 +7,19 @@ servers take jobs for one data folder at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from media_mcp.errors import OverBudget
+from media_mcp.errors import OverBudget, TooMany
 from media_mcp.job import Caller, Quote
 from media_mcp.settings import FILE_NAME, Budget, Settings
 
 Unit = Literal["usd", "gpu_seconds"]
 DAY_SECONDS = 86_400
+AT_ONCE_SECONDS = 5.0  # after which it is worth asking whether a job has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,15 @@ class Limit:
 class Need:
     """What a job sets aside, in US dollars and GPU-seconds, and the limits it has to keep to.
 
-    None for GPU-seconds: it runs on no device of ours; 0: nobody knows how long it will.
+    None for GPU-seconds: it runs on no device of ours; 0: nobody knows how long it will. `at_once`
+    and `per_minute` are how many jobs its caller may have and may make.
     """
 
     usd: float = 0.0
     gpu_seconds: float | None = None
     limits: tuple[Limit, ...] = ()
+    at_once: int | None = None
+    per_minute: int | None = None
 
     def binding(self) -> Iterator[tuple[Limit, float]]:
         """Yield the limits that concern this job, with what it needs of them: not those of money
@@ -94,7 +99,37 @@ def need(settings: Settings, caller: Caller, quote: Quote, now: float) -> Need:
         usd = _unknown(settings, caller)
         if usd is None:
             raise _of_unknown_price(quote, money[0])
-    return Need(usd or 0.0, quote.gpu_seconds, limits)
+    at_once, per_minute = (
+        _most(settings, caller, name) for name in ("jobs_at_once", "jobs_per_minute")
+    )
+    return Need(usd or 0.0, quote.gpu_seconds, limits, at_once, per_minute)
+
+
+def _most(settings: Settings, caller: Caller, name: str) -> int | None:
+    """Return a limit of the caller's own, or else that of all."""
+    own = settings.callers.get(caller.owner)
+    told = [getattr(own.limits, name)] if own else []
+    found: list[int | None] = [*told, getattr(settings.limits, name)]
+    return next((most for most in found if most is not None), None)
+
+
+def too_many_at_once(most: int) -> TooMany:
+    """Return the error for a caller who has as many jobs as they may."""
+    return TooMany(
+        f"You have {most} jobs that are not over, which is the most (jobs_at_once).",
+        "Wait for one of them with get_job, or cancel one.",
+        retry_after=AT_ONCE_SECONDS,
+    )
+
+
+def too_many_a_minute(most: int, wait: float) -> TooMany:
+    """Return the error for a caller who made as many jobs as they may in a minute."""
+    seconds = max(1, math.ceil(wait))
+    return TooMany(
+        f"You made {most} jobs in the last minute, which is the most (jobs_per_minute).",
+        f"Try again in {seconds} s.",
+        retry_after=seconds,
+    )
 
 
 def _limits(settings: Settings, caller: Caller, now: float) -> Iterator[Limit]:

@@ -40,7 +40,7 @@ from media_mcp.queue.outbox import Outbox
 from media_mcp.queue.router import Router
 from media_mcp.queue.routing import Rules, usable
 from media_mcp.queue.sqlite import SqliteStore
-from media_mcp.queue.store import Added, Join, Store, no_such_job
+from media_mcp.queue.store import Added, Join, Store, forbidden, no_such_job
 from media_mcp.queue.submission import Submission, Submitted, checked_seed
 from media_mcp.queue.uploads import URI, Uploads
 from media_mcp.queue.watch import Watch
@@ -157,6 +157,8 @@ class Queue:
         `InvalidArguments` for a bad seed or backend and `BadInput` for an idempotency key that was
         used for another request.
         """
+        if not submission.caller.may_run:
+            raise forbidden("makes no jobs")
         seed = checked_seed(submission.seed)
         join = submission.join()
         try:
@@ -180,6 +182,8 @@ class Queue:
         For doors whose clients expect the refusal as the job's result. Raises `BadInput` for an
         idempotency key that was used for another request.
         """
+        if not submission.caller.may_run:
+            raise forbidden("makes no jobs")
         now, routes = self._clock(), submission.model.routes
         route = routes[0] if routes else Route("none")
         job = replace(
@@ -375,6 +379,8 @@ class Queue:
 
         A running job is waited for, so many seconds at most: its backend stops within a step.
         """
+        if not caller.may_run:
+            raise forbidden("cancels no jobs")
         known = JOB_ID.fullmatch(job_id)
         met = await self._store.cancel(job_id, caller.owner, reason) if known else None
         if met is None:

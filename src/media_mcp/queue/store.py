@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from media_mcp.backends.base import Report
-from media_mcp.errors import BadInput, NotFound
+from media_mcp.errors import BadInput, Forbidden, NotFound
 from media_mcp.job import JSON, Asset, Caller, Event, Failure, Job, JobState, Route
 from media_mcp.queue.budget import Limit, Need
 
@@ -198,7 +198,7 @@ class Store(Protocol):
         """Write a queued job, its reservation and first event; or return the job it joins.
 
         It sets `need` aside, or what it was quoted for. Raises `OverBudget`, writing nothing, where
-        a limit leaves less.
+        a limit leaves less, and `TooMany` where its caller has as many jobs as they may.
         With `take`, a job that would be next anyway is claimed in the same transaction. A job that
         was refused as it came is written with its end.
         """
@@ -327,6 +327,11 @@ def key_reused(job_id: str) -> BadInput:
         f"This idempotency key was used for another request (job {job_id}).",
         "Send a new key with a new request, or the same arguments with this one.",
     )
+
+
+def forbidden(what: str) -> Forbidden:
+    """Return the error for a caller whose key only reads."""
+    return Forbidden(f"This key only reads: it {what}.", "Use a key with the scope run.")
 
 
 def no_such_job(job_id: str) -> NotFound:

@@ -50,7 +50,7 @@ async def open_app(
     media = MediaStore(settings.data_dir / "assets")
     inputs = Inputs(
         media,
-        roots=[*settings.roots, *roots, settings.data_dir / "assets"],  # not what else lies there
+        roots=[*settings.roots, *roots],
         max_bytes=settings.max_input_bytes,
         allow_private=settings.allow_private_urls,
     )

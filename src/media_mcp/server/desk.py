@@ -22,9 +22,10 @@ from media_mcp.queue import Queue
 from media_mcp.queue.policy import best
 from media_mcp.server import answer
 from media_mcp.server.ask import client_roots
+from media_mcp.server.auth import caller_of
 from media_mcp.server.intake import Intake
 from media_mcp.server.offers import alternative, model_row, quote_row
-from media_mcp.server.runs import Runs, caller_of
+from media_mcp.server.runs import Runs
 from media_mcp.server.spending import spending
 from media_mcp.server.tooldefs import tool_schema
 from media_mcp.server.toolset import Context

@@ -58,6 +58,7 @@ def http_app(server: McpServer, app: App, gate: Gate) -> ASGIApp:
             Route("/health", _health),
             Route("/openapi.json", openapi),
             *platform_routes(app.catalog),
+            *(gate.tokens.routes() if gate.tokens else ()),
         ],
     )
     return Neighbours(QueueApi(app, gate, Locked(HangUps(trimmed(others)), gate)), gate)
@@ -85,10 +86,10 @@ class Neighbours:
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app = app
-        self._open = gate.locked
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and not self._open:
+        if scope["type"] in ("http", "websocket") and not self._gate.locked:
             refused = _refused(dict(scope["headers"]))
             if refused is not None:
                 return await refused(scope, receive, send)
@@ -153,8 +154,8 @@ def listen(host: str, port: int, *, locked: bool = False) -> socket.socket:
     if not locked and not is_loopback(host):
         raise Refused(
             f"media-mcp does not listen on {host}: it would be open to everybody who reaches it.",
-            "Set a key, MEDIA_MCP_API_KEY, or listen on 127.0.0.1 and reach it through an SSH "
-            "tunnel or an authenticating proxy.",
+            "Make a key, media-mcp keys create NAME, or set MEDIA_MCP_API_KEY. Or listen on "
+            "127.0.0.1 and reach it through an SSH tunnel or an authenticating proxy.",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's delays (40 ms an answer) off only where the protocol is named.

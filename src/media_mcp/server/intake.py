@@ -15,6 +15,7 @@ from media_mcp.errors import BadMedia, NotFound, Refused
 from media_mcp.job import JSON, Asset, Caller, MediaKind, Quote
 from media_mcp.media import Inputs
 from media_mcp.queue import Queue, Submission, Submitted
+from media_mcp.queue.store import forbidden
 
 LORA = "lora"  # the role of an input that a hub repository may stand for
 _INDEX = re.compile(r"\[\d+\]")
@@ -120,10 +121,16 @@ class _Fetch:
         return await self._asset(place, value, param.media)
 
     async def _asset(self, place: str, value: str, kind: MediaKind) -> str:
+        if not self.caller.may_run and not value.startswith("media://"):
+            raise forbidden("brings no files")
         try:
             await self._check_owner(value)
             asset = await self.source.resolve(
-                value, kind=kind, roots=self.roots, no_fetch=self.no_fetch
+                value,
+                kind=kind,
+                roots=self.roots,
+                no_fetch=self.no_fetch,
+                stored=self.caller.owner == Caller().owner,
             )
         except Refused as error:
             raise Refused(f"{place}: {error.message}", error.hint) from None

@@ -11,9 +11,10 @@ import anyio
 from mcp_types import CallToolResult
 
 from media_mcp.errors import NotFound
-from media_mcp.job import Caller, Job, JobState
+from media_mcp.job import Job, JobState
 from media_mcp.queue import Queue
 from media_mcp.server import answer
+from media_mcp.server.auth import caller_of
 from media_mcp.server.tasks import Context, TaskStatus, TaskView
 
 _STATUS: Mapping[JobState, TaskStatus] = {
@@ -43,7 +44,7 @@ class JobTasks:
 
     async def get(self, ctx: Context, task_id: str) -> TaskView | None:
         try:
-            job = await self._queue.get(task_id, Caller())
+            job = await self._queue.get(task_id, caller_of(ctx))
         except NotFound:
             return None
         view = self.view(job)
@@ -55,7 +56,7 @@ class JobTasks:
         """A job asks nothing while it runs: consent is settled before there is a job."""
 
     async def cancel(self, ctx: Context, task_id: str) -> None:
-        await self._queue.cancel(task_id, Caller(), "the client cancelled the task")
+        await self._queue.cancel(task_id, caller_of(ctx), "the client cancelled the task")
 
     async def watch(self, ctx: Context, task_id: str) -> AsyncGenerator[TaskView, None]:
         view = await self.get(ctx, task_id)
@@ -73,5 +74,5 @@ class JobTasks:
                 if self.view(job) != seen:
                     scope.cancel()
 
-            await self._queue.wait(seen.id, Caller(), inf, stop)
+            await self._queue.wait(seen.id, caller_of(ctx), inf, stop)
         return await self.get(ctx, seen.id)

@@ -17,7 +17,7 @@ from media_mcp.job import JSON, Asset, MediaKind
 from media_mcp.media import MediaStore
 from media_mcp.queue import Queue
 from media_mcp.server import answer
-from media_mcp.server.runs import caller_of
+from media_mcp.server.auth import caller_of
 from media_mcp.server.tooldefs import tool_schema
 from media_mcp.server.toolset import Context
 

@@ -23,6 +23,7 @@ from media_mcp.queue import Queue
 from media_mcp.queue.policy import best
 from media_mcp.server import answer
 from media_mcp.server.ask import client_roots, consent, modern
+from media_mcp.server.auth import caller_of
 from media_mcp.server.consent import CONSENT, agrees, consent_of, costly, part_consent
 from media_mcp.server.intake import Intake, Order
 from media_mcp.server.jobtasks import JobTasks
@@ -89,7 +90,8 @@ class Runs:
 
     def caller(self, ctx: Context) -> Caller:
         """Return who asks, for calls that belong to a project: to this server's."""
-        return replace(caller_of(ctx), project=self._settings.project)
+        caller = caller_of(ctx)
+        return caller if ctx.request else replace(caller, project=self._settings.project)
 
     async def wait(self, ctx: Context, job: Job, seconds: float, *, owner: bool = False) -> Job:
         """Wait for a job, telling progress. When the client of an `owner` hangs up, it is stopped.
@@ -212,11 +214,6 @@ class _Teller:
         message = (answer.progress(job) or job.state.value) if job else "waiting"
         total = float(job.total) if job and job.total else None
         await self._ctx.session.report_progress(value, total, message)
-
-
-def caller_of(ctx: Context) -> Caller:
-    """Return who is asking. On loopback and stdio that is the one local user."""
-    return Caller()
 
 
 def _gone(ctx: Context) -> anyio.Event | None:

@@ -9,10 +9,14 @@ from pathlib import Path
 import httpx2
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 
 from media_mcp.job import Asset, Caller
 from media_mcp.queue import Submission, Upload
-from media_mcp.server.queue_api.files import asset_of, find_asset, url_of
+from media_mcp.server.auth import Gate
+from media_mcp.server.queue_api.files import asset_of, find_asset
+from media_mcp.server.queue_api.keys import ServerKey
+from media_mcp.server.queue_api.links import Links, url_of
 from storagekit import MODEL, Served, serving
 
 pytestmark = pytest.mark.anyio
@@ -156,10 +160,28 @@ async def test_a_file_that_was_removed_by_hand_is_not_found(served: Served) -> N
     assert (await got(served, asset)).status_code == 404
 
 
-async def test_files_are_served_without_a_key(tmp_path: Path) -> None:
+async def test_where_keys_are_asked_for_a_file_is_seen_by_its_owner_or_by_a_link(
+    tmp_path: Path,
+) -> None:
     async with serving(tmp_path / "data", api_key="k") as locked:
         asset = await kept(locked, b"words")
-        assert (await got(locked, asset)).content == b"words"
+        assert (await got(locked, asset)).status_code == 404
+        assert (await got(locked, asset, authorization="Key k")).content == b"words"
+        links = Links(ServerKey.load(tmp_path / "data"), Gate(SecretStr("k")), 60)
+        link = links.url(locked.url, asset)
+        assert (await locked.http.get(link)).content == b"words"
+        assert (await locked.http.get(link[:-1])).status_code == 404
+
+
+async def test_a_link_holds_for_a_while_and_for_its_own_file(tmp_path: Path) -> None:
+    key, asset = ServerKey(bytes(32)), Asset(f"media://{HASH}.png", Path("x"), "image", "", 1)
+    now = time.time()
+    made = Links(key, Gate(SecretStr("k")), 60, lambda: now)
+    query = made.url("", asset).partition("?")[2]
+    assert made.opens(f"{HASH}.png", query)
+    assert not made.opens(f"{'c' * 64}.png", query)
+    late = Links(key, Gate(SecretStr("k")), 60, lambda: now + 61)
+    assert not late.opens(f"{HASH}.png", query)
 
 
 def test_a_url_names_the_content() -> None:

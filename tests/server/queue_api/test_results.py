@@ -15,6 +15,7 @@ from media_mcp.job import Asset, Caller, Job, JobState, MediaKind, Route
 from media_mcp.media import MediaStore
 from media_mcp.server.queue_api import results
 from media_mcp.server.queue_api.results import Results
+from storagekit import LINKS
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +57,7 @@ class Shelf:
     async def body(self, of: Model | None, *assets: Asset, **job: Any) -> dict[str, Any]:
         """Return the body for a job of this model; None: of one that is gone."""
         catalog = Catalog([of] if of else [])
-        return await Results(catalog, self.media).body(done(*assets, **job), ORIGIN)
+        return await Results(catalog, self.media, LINKS).body(done(*assets, **job), ORIGIN)
 
 
 def done(*assets: Asset, **changes: Any) -> Job:

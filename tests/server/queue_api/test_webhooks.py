@@ -27,7 +27,7 @@ from media_mcp.server.queue_api import webhooks
 from media_mcp.server.queue_api.keys import ServerKey
 from media_mcp.server.queue_api.results import Results
 from media_mcp.server.queue_api.webhooks import SCHEDULE, Try, Webhooks
-from storagekit import MODEL, Served, Writer, lifespan, listening, rooms, serving
+from storagekit import LINKS, MODEL, Served, Writer, lifespan, listening, rooms, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -106,7 +106,7 @@ async def telling(app: App, **given: Any) -> AsyncIterator[ServerKey]:
     """Deliver webhooks as a server does; private addresses are allowed."""
     key = ServerKey.load(app.settings.data_dir)
     given = {"allow_private": True, "schedule": QUICK} | given
-    results = given.pop("results", Results(app.catalog, app.media))
+    results = given.pop("results", Results(app.catalog, app.media, LINKS))
     teller = Noted(app.queue.outbox, results, key, **given)
     async with anyio.create_task_group() as group:
         group.start_soon(teller.run)
@@ -383,7 +383,7 @@ async def test_a_result_whose_files_are_gone_is_told_without_them(
         async def body(self, job: Job, origin: str) -> dict[str, Any]:
             return {"text": await app.media.read("media://" + "a" * 64 + ".txt")}
 
-    async with telling(app, results=Gone(app.catalog, app.media)):
+    async with telling(app, results=Gone(app.catalog, app.media, LINKS)):
         await submitted(app, receiver.url)
         told = json.loads((await receiver.next())[1])
     assert (told["status"], told["payload"]) == ("OK", None)
@@ -399,7 +399,7 @@ async def test_a_bug_in_one_delivery_leaves_the_others(
                 raise RuntimeError("a bug")
             return {}
 
-    async with telling(app, results=Buggy(app.catalog, app.media)):
+    async with telling(app, results=Buggy(app.catalog, app.media, LINKS)):
         bug = await submitted(app, receiver.url, "bug")
         await ended(app, bug)
         await submitted(app, receiver.url, "fine")

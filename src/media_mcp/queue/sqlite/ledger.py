@@ -10,11 +10,34 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from media_mcp.queue.budget import Limit, Need
+from media_mcp.queue.budget import Limit, Need, too_many_a_minute, too_many_at_once
 from media_mcp.queue.sqlite.pen import Pen
 
 # What is counted against a limit: what was billed, or may have been.
+MINUTE = 60.0
 SPENT = "kind IN ('charge', 'unsure')"
+
+
+def crowded(pen: Pen, owner: str, need: Need) -> None:
+    """Raise `TooMany` for a caller who has, or made in the last minute, as many jobs as allowed."""
+    if need.at_once is not None and _unfinished(pen.db, owner) >= need.at_once:
+        raise too_many_at_once(need.at_once)
+    if need.per_minute is None:
+        return
+    oldest = pen.db.execute(
+        "SELECT created_at FROM jobs WHERE owner = ? ORDER BY n DESC LIMIT 1 OFFSET ?",
+        (owner, need.per_minute - 1),
+    ).fetchone()
+    wait = oldest[0] + MINUTE - pen.clock() if oldest else 0.0
+    if wait > 0:
+        raise too_many_a_minute(need.per_minute, wait)
+
+
+def _unfinished(db: sqlite3.Connection, owner: str) -> int:
+    """Count by the indexes of queued and of running jobs, which hold no others."""
+    count = "SELECT count(*) FROM jobs WHERE state = '{}' AND owner = :owner"
+    query = f"SELECT ({count.format('queued')}) + ({count.format('running')})"
+    return int(db.execute(query, {"owner": owner}).fetchone()[0])
 
 
 def reserve(pen: Pen, number: int, need: Need) -> None:

@@ -48,6 +48,8 @@ def add(
             if earlier is not None:
                 return Added(earlier, joined=True)
             columns |= {"key": join.key, "fingerprint": join.fingerprint}
+        if not job.state.terminal:
+            ledger.crowded(pen, job.caller.owner, need)
         next_anyway = take and not reads.has_queued(pen.db, job.route.backend)
         number = _insert(pen.db, columns)
         _keep_assets(pen.db, number, 0, "in", inputs)

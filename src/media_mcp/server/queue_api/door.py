@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from media_mcp.errors import BadInput, MediaError, NotFound
+from media_mcp.errors import BadInput, MediaError, NotFound, TooMany
 from media_mcp.job import Caller, Job
 from media_mcp.queue.attempt import only
 from media_mcp.server.app import App
@@ -16,6 +17,7 @@ from media_mcp.server.queue_api import wire
 from media_mcp.server.queue_api.calls import Call, Gone, Reply, replied
 from media_mcp.server.queue_api.files import Files
 from media_mcp.server.queue_api.keys import ServerKey
+from media_mcp.server.queue_api.links import Links
 from media_mcp.server.queue_api.realtime import Realtime, deny
 from media_mcp.server.queue_api.requests import Requests
 from media_mcp.server.queue_api.results import Results
@@ -48,14 +50,15 @@ class QueueApi:
         self._key = ServerKey.load(app.settings.data_dir)
         self._tokens = Tokens(self._key)
         submitter = Submitter(app.catalog, app.intake, app.queue)
-        results = Results(app.catalog, app.media)
+        links = Links(self._key, gate, app.settings.link_seconds)
+        results = Results(app.catalog, app.media, links)
         self._requests = Requests(app.queue, submitter, results)
         self._streams = Streams(app.queue, self._requests)
         self._realtime = Realtime(submitter, app.queue, self._requests, results)
         limit = app.settings.max_input_bytes
         self._uploads = Uploads(app.media, app.queue, app.settings.data_dir / UPLOADS, limit)
-        files = Files(app.queue, app.media)
-        self._storage = Storage(self._uploads, files, app.queue, self._key)
+        files = Files(app.queue, app.media, links)
+        self._storage = Storage(self._uploads, files, app.queue, self._key, links)
         self._webhooks = Webhooks(
             app.queue.outbox, results, self._key, allow_private=app.settings.allow_private_urls
         )
@@ -70,8 +73,7 @@ class QueueApi:
             return await _answer(scope, receive, send, wire.fault_of_error(error).reply())
         if target is None:
             return await self._others(scope, receive, send)
-        call = Call(scope, receive, send, headers, target, self._gate.caller_of_request(headers))
-        await self._handled(call)
+        await self._handled(Call(scope, receive, send, headers, target, None))
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Do what goes on besides the calls, as long as the server runs."""
@@ -105,6 +107,7 @@ class QueueApi:
             await _answer(call.scope, call.receive, original, reply)
 
     async def _reply(self, call: Call) -> Reply | None:
+        call.caller = await self._gate.identify(call.headers)
         if call.scope["type"] == "websocket":
             return await self._websocket(call)
         place = call.target.place
@@ -231,6 +234,8 @@ def _reply_of(error: Exception) -> Reply:
     if not isinstance(error, MediaError):
         return wire.bug().reply()
     headers = [(b"www-authenticate", b"Key")] if isinstance(error, Unauthorized) else []
+    if isinstance(error, TooMany):
+        headers = [(b"retry-after", b"%d" % math.ceil(error.retry_after))]
     return wire.fault_of_error(error).reply(headers)
 
 

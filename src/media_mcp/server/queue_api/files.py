@@ -14,6 +14,7 @@ from media_mcp.job import Asset
 from media_mcp.media import MediaStore
 from media_mcp.queue import Queue
 from media_mcp.server.queue_api.calls import Call, Reply, replied
+from media_mcp.server.queue_api.links import Links
 
 FAL = re.compile(r"(?:[a-z0-9-]+\.)*fal\.(?:media|ai|run)", re.ASCII)
 # The hash of an asset, or the name of an upload, which is half as long.
@@ -27,11 +28,6 @@ ALWAYS: Mapping[str, str] = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     "referrer-policy": "no-referrer",
 }
-
-
-def url_of(base: str, asset: Asset) -> str:
-    """Return where `asset` is served; `base` is scheme and host, with or without a final slash."""
-    return f"{base.rstrip('/')}/files/{asset.uri.removeprefix('media://')}"
 
 
 def asset_of(url: str, *bases: str) -> str | None:
@@ -68,15 +64,19 @@ def _parts(url: str, *bases: str) -> tuple[str, str] | None:
 
 
 class Files:
-    """Serves the bytes of assets whose time is not over to whoever knows their URL."""
+    """Serves the bytes of assets whose time is not over to their owner and to whoever has a link.
 
-    def __init__(self, queue: Queue, media: MediaStore) -> None:
+    To all others there is no such file, whether there is one or not.
+    """
+
+    def __init__(self, queue: Queue, media: MediaStore, links: Links) -> None:
         self._queue = queue
         self._media = media
+        self._links = links
 
     async def get(self, call: Call) -> Reply | None:
         """Answer GET and HEAD of `files/<name>.<ext>`, in parts if these are asked for."""
-        asset = await self._asset(call.target.path)
+        asset = await self._asset(call)
         if asset is None:
             return _gone()
         etag = f'"{asset.sha256}"'
@@ -90,8 +90,8 @@ class Files:
         await response(call.scope, call.receive, call.send)
         return None
 
-    async def _asset(self, path: str) -> Asset | None:
-        found = PATH.fullmatch(path)
+    async def _asset(self, call: Call) -> Asset | None:
+        found = PATH.fullmatch(call.target.path)
         if found is None:
             return None
         name, extension = found[1], found[2]
@@ -99,10 +99,18 @@ class Files:
         uri = await self._queue.uploads.find(name) if named else f"media://{name}.{extension}"
         if uri is None or not await self._queue.uploads.served(uri):
             return None
+        if not named and not await self._may_see(call, uri):
+            return None
         try:
             return await self._media.get(uri)
         except NotFound:  # its bytes were removed by hand
             return None
+
+    async def _may_see(self, call: Call, uri: str) -> bool:
+        """A name that an upload was given cannot be guessed; the hash of a file can be known."""
+        if self._links.opens(uri.removeprefix("media://"), call.target.query):
+            return True
+        return call.caller is not None and await self._queue.owns(call.caller, uri)
 
 
 def _gone() -> Reply:

@@ -12,7 +12,7 @@ from media_mcp.catalog.model import Model, OutputSpec, ValueSpec
 from media_mcp.errors import NotFound
 from media_mcp.job import JSON, Asset, Job, MediaKind
 from media_mcp.media import MediaStore
-from media_mcp.server.queue_api.files import url_of
+from media_mcp.server.queue_api.links import Links
 
 MAX_INLINE = 8 * 2**20  # bytes of a picture that `sync_mode` puts into the answer
 WHOLE = "result"  # the role of an output that is the whole answer
@@ -22,7 +22,8 @@ _EMPTY: Mapping[str, JSON] = {"string": "", "array": [], "object": {}}
 class Results:
     """Writes results. Files are addresses under the `origin` that the asking client can reach."""
 
-    def __init__(self, catalog: Catalog, media: MediaStore) -> None:
+    def __init__(self, catalog: Catalog, media: MediaStore, links: Links) -> None:
+        self._links = links
         self._catalog = catalog
         self._media = media
 
@@ -55,7 +56,7 @@ class Results:
 
     async def _url(self, asset: Asset, origin: str, inline: bool) -> str:
         if not inline or asset.kind is not MediaKind.IMAGE or asset.size > MAX_INLINE:
-            return url_of(origin, asset)
+            return self._links.url(origin, asset)
         data = base64.b64encode(await self._media.read(asset.uri)).decode()
         return f"data:{asset.mime_type};base64,{data}"
 

@@ -17,10 +17,12 @@ from pathlib import PurePosixPath
 from media_mcp.errors import BadInput, StorageFailed
 from media_mcp.job import JSON, Caller
 from media_mcp.queue import Queue
+from media_mcp.queue.store import forbidden
 from media_mcp.server.queue_api.calls import BadRequest, Call, Reply, TooLarge, replied
-from media_mcp.server.queue_api.files import Files, url_of
+from media_mcp.server.queue_api.files import Files
 from media_mcp.server.queue_api.keys import ServerKey
 from media_mcp.server.queue_api.lifecycle import lifetime_of
+from media_mcp.server.queue_api.links import Links
 from media_mcp.server.queue_api.uploads import PARTS, Order, TooBig, Uploads
 from media_mcp.server.queue_api.wire import Fault, Rule, wrong_method
 
@@ -48,12 +50,14 @@ class Storage:
         files: Files,
         queue: Queue,
         key: ServerKey,
+        links: Links,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._uploads = uploads
         self._files = files
         self._queue = queue
         self._key = key
+        self._links = links
         self._clock = clock
 
     async def rest(self, call: Call) -> Reply | None:
@@ -98,7 +102,7 @@ class Storage:
 
     async def _token(self, call: Call) -> Reply:
         expires_at = self._clock() + TOKEN_SECONDS
-        caller = call.caller or Caller()
+        caller = _may_upload(call.caller or Caller())
         return replied(
             200,
             {
@@ -121,7 +125,10 @@ class Storage:
         if not isinstance(asked, dict):
             raise BadRequest("The body is not an object.", 'Send {"file_name": …}.')
         order = self._order(
-            call, call.caller or Caller(), asked.get("file_name"), asked.get("content_type")
+            call,
+            _may_upload(call.caller or Caller()),
+            asked.get("file_name"),
+            asked.get("content_type"),
         )
         origin = call.target.origin
         place = f"{origin}/files/{how}/{self._ticket(order)}"
@@ -180,7 +187,7 @@ class Storage:
                 "The token for uploads is missing or its time is over.",
                 "Get one from POST /storage/auth/token.",
             )
-        return call.caller
+        return _may_upload(call.caller)
 
     # Taking bytes
 
@@ -192,7 +199,7 @@ class Storage:
             lifetime_of(call),
         )
         asset = await self._uploads.whole(call, order)
-        return replied(200, {"access_url": url_of(call.target.origin, asset)})
+        return replied(200, {"access_url": self._links.url(call.target.origin, asset)})
 
     async def _put(self, call: Call) -> Reply:
         order = self._order_of(call.target.path.rpartition("/")[2])
@@ -227,6 +234,13 @@ class Storage:
 
     async def _done(self, order: Order) -> bool:
         return await self._queue.uploads.find(order.name or "") is not None
+
+
+def _may_upload(caller: Caller) -> Caller:
+    """Raise `Forbidden` for a key that only reads."""
+    if not caller.may_run:
+        raise forbidden("uploads no files")
+    return caller
 
 
 async def _guarded(answer: Handler, call: Call) -> Reply:

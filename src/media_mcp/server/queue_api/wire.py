@@ -41,6 +41,8 @@ _RULES: Mapping[str, Rule] = {
     "refused": Rule(422, "content_policy_violation", model=True),
     "content_refused": Rule(422, "content_policy_violation", model=True),
     "over_budget": Rule(403, "forbidden"),
+    "forbidden": Rule(403, "forbidden"),
+    "too_many": Rule(429, "concurrent_requests_limit", retryable=True),
     "bad_output": Rule(422, "no_media_generated", model=True),
     "not_found": Rule(400, "downstream_service_error", model=True),
     "backend_failed": Rule(500, "internal_server_error", model=True),

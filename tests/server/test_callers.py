@@ -1,0 +1,289 @@
+"""Callers over HTTP: what is one's own is nobody else's, through every door and by every name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+
+from media_mcp.job import Caller, JobState
+from media_mcp.server.app import App
+from media_mcp.server.auth import Gate
+from media_mcp.server.http import http_app, listen, web_server
+from media_mcp.server.keyring import KeyRing
+from support import Opened
+
+pytestmark = pytest.mark.anyio
+
+NOBODY = "0" * 18
+ABSENT = f"media://{'0' * 64}.png"
+
+
+@dataclass(frozen=True)
+class House:
+    """A server with keys, and callers for it."""
+
+    url: str
+    app: App
+    keys: dict[str, str]
+
+    @asynccontextmanager
+    async def http(self, name: str) -> AsyncIterator[httpx2.AsyncClient]:
+        headers = {"Authorization": f"Key {self.keys[name]}"} if name else {}
+        async with httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=30) as http:
+            yield http
+
+    @asynccontextmanager
+    async def mcp(self, name: str, era: str) -> AsyncIterator[Client]:
+        async with (
+            self.http(name) as http,
+            Client(streamable_http_client(f"{self.url}/mcp", http_client=http), mode=era) as client,
+        ):
+            yield client
+
+
+@asynccontextmanager
+async def house(opened: Opened, **given: Any) -> AsyncIterator[House]:
+    async with opened(**given) as (app, server), anyio.create_task_group() as group:
+        ring = KeyRing(app.settings.data_dir)
+        scopes = {"ann": "run", "bob": "run", "eve": "read", "adm": "admin"}
+        keys = {name: ring.create(name, scope)[1] for name, scope in scopes.items()}
+        listener = listen("127.0.0.1", 0)
+        web = web_server(http_app(server, app, Gate.of(app.settings)))
+        group.start_soon(lambda: web.serve(sockets=[listener]))
+        yield House(f"http://127.0.0.1:{listener.getsockname()[1]}", app, keys)
+        web.should_exit = True
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    return dict((await client.call_tool(tool, arguments)).structured_content)
+
+
+def like(text: str, *names: str) -> str:
+    """Return an answer without the name that was asked for: of what is not there, all are alike."""
+    for name in names:
+        text = text.replace(name, "…").replace(name[:100], "…")
+    return text
+
+
+async def test_without_a_key_or_with_a_wrong_one_there_is_no_way_in(opened: Opened) -> None:
+    async with house(opened) as place, httpx2.AsyncClient(base_url=place.url) as http:
+        for shown in ({}, {"Authorization": "Key x"}, {"Authorization": "Bearer mmk-1-2"}):
+            for method, path in (
+                ("POST", "/mcp"),
+                ("POST", "/queue/rehearsal/image"),
+                ("GET", f"/queue/rehearsal/image/requests/{NOBODY}/status"),
+                ("POST", "/run/rehearsal/image"),
+                ("GET", "/v1/models"),
+                ("POST", "/rest/storage/auth/token"),
+            ):
+                answer = await http.request(method, path, headers=shown, json={})
+                assert answer.status_code == 401, path
+        assert (await http.get("/health")).status_code == 200
+
+
+async def test_a_key_works_at_both_doors_and_its_caller_owns_what_it_makes(
+    opened: Opened, era: str
+) -> None:
+    async with house(opened) as place, place.mcp("ann", era) as ann, place.http("ann") as http:
+        made = await call(ann, "rehearsal_image", prompt="x")
+        submitted = (await http.post("/queue/rehearsal/image", json={"prompt": "y"})).json()
+        seen = await call(ann, "get_job", job_id=submitted["request_id"])
+        assert seen["state"] == "succeeded"
+        status = await http.get(f"/queue/rehearsal/image/requests/{made['job_id']}/status")
+        assert status.json()["status"] == "COMPLETED"
+        jobs = await place.app.queue.jobs(Caller("ann"))
+        assert {job.caller.owner for job in jobs} == {"ann"} and len(jobs) == 2
+        assert await place.app.queue.jobs(Caller()) == []
+
+
+async def test_what_is_anns_bob_cannot_see_through_the_tools(opened: Opened, era: str) -> None:
+    async with (
+        house(opened) as place,
+        place.mcp("ann", era) as ann,
+        place.mcp("bob", era) as bob,
+    ):
+        made = await call(ann, "rehearsal_image", prompt="ann's secret")
+        job, uri = made["job_id"], made["assets"][0]["uri"]
+        path = made["assets"][0]["path"]
+        for tool in ("get_job", "cancel_job"):
+            theirs = await call(bob, tool, job_id=job)
+            none = await call(bob, tool, job_id=NOBODY)
+            assert like(json.dumps(theirs), job) == like(json.dumps(none), NOBODY)
+        for name, absent in ((uri, ABSENT), (path, f"{path}.gone"), (f"file://{path}", path)):
+            theirs = await call(bob, "rehearsal_edit", prompt="x", image_url=name)
+            none = await call(bob, "rehearsal_edit", prompt="x", image_url=absent)
+            assert theirs["state"] == none["state"] == "rejected", (theirs, none)
+            if name == uri:
+                assert like(json.dumps(theirs), name) == like(json.dumps(none), absent)
+        for tool in ("list_jobs", "list_assets", "spend"):
+            assert job not in json.dumps(await call(bob, tool))
+            assert "secret" not in json.dumps(await call(bob, tool))
+        for tool, before in (("list_assets", uri), ("list_jobs", job)):
+            assert (await call(bob, tool, before=before))["state"] == "rejected"
+
+
+async def test_what_is_anns_bob_cannot_read_as_a_resource(opened: Opened, era: str) -> None:
+    async with (
+        house(opened) as place,
+        place.mcp("ann", era) as ann,
+        place.mcp("bob", era) as bob,
+    ):
+        made = await call(ann, "rehearsal_image", prompt="x")
+        uri, job = made["assets"][0]["uri"], f"job://{made['job_id']}"
+        assert (await ann.read_resource(uri)).contents
+        for theirs, absent in (
+            (uri, ABSENT),
+            (f"{uri}?offset=0&length=4", f"{ABSENT}?offset=0&length=4"),
+            (job, f"job://{NOBODY}"),
+        ):
+            said = []
+            for name in (theirs, absent):
+                with pytest.raises(MCPError) as refused:
+                    await bob.read_resource(name)
+                said.append(like(str(refused.value), name))
+            assert said[0] == said[1]
+        listed = [str(resource.uri) for resource in (await bob.list_resources()).resources]
+        assert uri not in listed
+
+
+async def test_what_is_anns_bob_cannot_reach_through_the_queue(opened: Opened) -> None:
+    async with house(opened) as place, place.http("ann") as ann, place.http("bob") as bob:
+        running = (await ann.post("/queue/test/slow", json={"prompt": "x"})).json()["request_id"]
+        done = (await ann.post("/queue/rehearsal/image", json={"prompt": "x"})).json()["request_id"]
+        await place.app.queue.wait(done, Caller("ann"), 20)
+        result = (await ann.get(f"/queue/rehearsal/image/requests/{done}")).json()
+        for name, app in ((done, "rehearsal/image"), (running, "test/slow")):
+            for method, end in (
+                ("GET", ""),
+                ("GET", "/status"),
+                ("GET", "/status?logs=1"),
+                ("GET", "/status/stream"),
+                ("PUT", "/cancel"),
+            ):
+                theirs = await bob.request(method, f"/queue/{app}/requests/{name}{end}")
+                none = await bob.request(method, f"/queue/{app}/requests/{NOBODY}{end}")
+                assert theirs.status_code == none.status_code >= 400, end
+                assert like(theirs.text, name) == like(none.text, NOBODY)
+        link = result["images"][0]["url"]
+        plain = link.partition("?")[0]
+        assert (await bob.get(plain)).status_code == 404
+        assert (await ann.get(plain)).status_code == 200
+        absent = plain.replace(plain.rpartition("/")[2][:64], "0" * 64)
+        assert (await bob.get(plain)).text == (await bob.get(absent)).text
+        used = await bob.post("/run/rehearsal/edit", json={"prompt": "x", "image_url": link})
+        none = await bob.post("/run/rehearsal/edit", json={"prompt": "x", "image_url": absent})
+        assert used.status_code == none.status_code == 422
+        assert (await place.app.queue.get(running, Caller("ann"))).state is JobState.RUNNING
+
+
+async def test_a_link_is_seen_by_whoever_it_is_given_to(opened: Opened) -> None:
+    async with house(opened) as place, place.http("ann") as ann, httpx2.AsyncClient() as other:
+        result = (await ann.post("/run/rehearsal/image", json={"prompt": "x"})).json()
+        assert (await other.get(result["images"][0]["url"])).status_code == 200
+
+
+async def test_a_session_belongs_to_the_key_that_opened_it(opened: Opened) -> None:
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "x", "version": "1"},
+        },
+    }
+    accept = {"Accept": "application/json, text/event-stream"}
+    async with house(opened) as place, place.http("ann") as ann, place.http("bob") as bob:
+        begun = await ann.post("/mcp", json=hello, headers=accept)
+        session = accept | {"Mcp-Session-Id": begun.headers["mcp-session-id"]}
+        ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+        assert (await ann.post("/mcp", json=ping, headers=session)).status_code == 200
+        assert (await bob.post("/mcp", json=ping, headers=session)).status_code == 404
+
+
+async def test_a_key_that_only_reads_makes_and_stops_nothing(opened: Opened, era: str) -> None:
+    async with house(opened) as place, place.mcp("eve", era) as eve, place.http("eve") as http:
+        for tool, given in (
+            ("rehearsal_image", {"prompt": "x"}),
+            ("run_model", {"model": "rehearsal/image", "arguments": {"prompt": "x"}}),
+            ("cancel_job", {"job_id": NOBODY}),
+            ("rehearsal_edit", {"prompt": "x", "image_url": "data:image/png;base64,AAAA"}),
+        ):
+            refused = await call(eve, tool, **given)
+            assert refused["error"]["code"] == "forbidden", tool
+            assert "This key only reads" in refused["error"]["message"]
+            assert "scope run" in refused["next"]
+        for method, path in (
+            ("POST", "/queue/rehearsal/image"),
+            ("POST", "/run/rehearsal/image"),
+            ("POST", "/rest/storage/auth/token"),
+            ("POST", "/rest/storage/upload/initiate"),
+            ("POST", "/cdn/files/upload"),
+        ):
+            answer = await http.request(method, path, json={"prompt": "x"})
+            assert answer.status_code == 403, path
+        assert (await call(eve, "find_models", query="image"))["models"]
+        assert await place.app.queue.jobs(Caller("eve")) == []
+
+
+async def test_a_key_that_is_revoked_is_refused_at_once(opened: Opened) -> None:
+    async with house(opened) as place, place.http("ann") as ann:
+        assert (await ann.get("/v1/models")).status_code == 200
+        KeyRing(place.app.settings.data_dir).revoke("ann")
+        assert (await ann.get("/v1/models")).status_code == 401
+
+
+async def test_a_caller_has_only_so_many_jobs_at_once(opened: Opened) -> None:
+    async with (
+        house(opened, limits={"jobs_at_once": 1}) as place,
+        place.http("ann") as ann,
+        place.http("bob") as bob,
+    ):
+        first = await ann.post("/queue/test/slow", json={"prompt": "x"})
+        refused = await ann.post("/queue/test/slow", json={"prompt": "x"})
+        assert (first.status_code, refused.status_code) == (200, 429)
+        assert refused.headers["retry-after"] == "5"
+        assert "You have 1 jobs that are not over" in refused.text
+        assert (await bob.post("/queue/test/slow", json={"prompt": "x"})).status_code == 200
+
+
+async def test_a_caller_makes_only_so_many_jobs_a_minute(opened: Opened, era: str) -> None:
+    rules = {"ann": {"limits": {"jobs_per_minute": 2}}}
+    async with house(opened, callers=rules) as place, place.mcp("ann", era) as ann:
+        for prompt in "ab":
+            await call(ann, "rehearsal_image", prompt=prompt)
+        refused = await call(ann, "rehearsal_image", prompt="c")
+        assert refused["error"]["code"] == "too_many"
+        assert "You made 2 jobs in the last minute" in refused["error"]["message"]
+        assert "Try again in" in refused["next"]
+
+
+async def test_a_caller_asks_only_so_often(opened: Opened) -> None:
+    async with (
+        house(opened, limits={"requests_per_minute": 3}) as place,
+        place.http("ann") as ann,
+        place.http("bob") as bob,
+    ):
+        codes = [(await ann.get("/v1/models")).status_code for _ in range(4)]
+        assert codes == [200, 200, 200, 429]
+        slow = await ann.get(f"/queue/rehearsal/image/requests/{NOBODY}/status")
+        assert slow.status_code == 429
+        assert 1 <= int(slow.headers["retry-after"]) <= 20
+        assert (await bob.get("/v1/models")).status_code == 200
+
+
+async def test_a_caller_has_a_budget_of_their_own(opened: Opened, era: str) -> None:
+    rules = {"ann": {"budget": {"usd": 0.5}}}
+    async with house(opened, callers=rules) as place, place.mcp("ann", era) as ann:
+        assert (await call(ann, "spend"))["left"] == {"callers.ann.budget.usd": 0.5}
