@@ -9,6 +9,7 @@ from typer import Option, Typer
 
 from media_mcp import __version__
 from media_mcp.cli import options as o
+from media_mcp.cli.envapp import env
 from media_mcp.cli.text import say
 from media_mcp.errors import did_you_mean
 
@@ -23,6 +24,7 @@ keys = Typer(help="Make, list and revoke the keys of callers over HTTP.", no_arg
 app.add_typer(keys, name="keys")
 catalog = Typer(help="Check model cards, and bring them up to date.", no_args_is_help=True)
 app.add_typer(catalog, name="catalog")
+app.add_typer(env, name="env")
 
 
 def _version(asked: bool) -> None:

@@ -189,6 +189,8 @@ CheckOnly = Annotated[
     ),
 ]
 
+PlaceName = Annotated[str, Argument(metavar="NAME", help="A place on this machine, by its name.")]
+
 # Catalog sync
 
 SyncSource = Annotated[

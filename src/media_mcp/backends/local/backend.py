@@ -87,7 +87,7 @@ class Local:
         self._place = place = place or Configuration(name="local")
         self.name = place.name
         self.concurrency = len(place.seats)
-        self._installation = Installation(place.worker_python, place.needs, place.extra)
+        self._installation = Installation(place.worker_python, place.needs, place.extra, place.own)
         self._cancel_seconds = cancel_seconds
         self._more = OFFLINE if offline else {}
         self._speed_of = speed_of
@@ -178,7 +178,7 @@ class Local:
         if not told.ready:
             raise NotConfigured(told.reason, told.fix)
         return await WorkerProcess.start(
-            self._installation.python,
+            self._installation.command,
             self._installation.environment(dict(os.environ)) | self._more,
             device,
             self._place.hang_seconds,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from itertools import chain
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from media_mcp.backends.instances import Instance
 from media_mcp.backends.local.devices import every_device
+from media_mcp.backends.local.environments import Environment
+from media_mcp.backends.local.profile import Profile
 from media_mcp.errors import BadSettings
 from media_mcp.settings import Settings
 
@@ -23,7 +26,7 @@ class Configuration(BaseModel):
     `concurrency` is how many workers there are, spread over `devices`; none given: one for each.
     The device `all` stands for every GPU.
     `pipelines` are those that it runs (empty: all), `needs` the modules that they import, which
-    `extra` of media-mcp brings.
+    `extra` of media-mcp brings; a place with an `environment` has a Python of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +46,8 @@ class Configuration(BaseModel):
     worker_python: str = ""
     hang_seconds: float = Field(default=60.0, gt=0)
     idle_seconds: float = Field(default=900.0, ge=0)
+    environment: Profile | None = None
+    environments: Path = Path("envs")  # where it is made; not for a file to say
 
     @field_validator("devices", mode="before")
     @classmethod
@@ -58,6 +63,13 @@ class Configuration(BaseModel):
         count = self.concurrency or len(devices)
         return tuple(devices[i % len(devices)] for i in range(count))
 
+    @property
+    def own(self) -> Environment | None:
+        """The Python environment that it has for itself, if its file says so."""
+        if self.environment is None:
+            return None
+        return Environment(self.name, self.environment, self.environments / self.name)
+
 
 def configuration(instance: Instance, settings: Settings) -> Configuration:
     """Check what a backend.toml says. Raises `BadSettings`, naming the file and the field."""
@@ -69,7 +81,8 @@ def configuration(instance: Instance, settings: Settings) -> Configuration:
         "idle_seconds": settings.worker_idle_seconds,
     }
     try:
-        return Configuration.model_validate({**usual, **instance.told})
+        folder = {"environments": settings.data_dir / "envs"}
+        return Configuration.model_validate({**usual, **instance.told, **folder})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

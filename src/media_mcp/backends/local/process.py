@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE
@@ -47,13 +47,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     @classmethod
     async def start(
-        cls, python: str, environment: Mapping[str, str], device: str, hang_seconds: float
+        cls, python: Sequence[str], environment: Mapping[str, str], device: str, hang_seconds: float
     ) -> WorkerProcess:
         """Start a worker and wait for its hello, which comes once torch is imported.
 
         Raises `WorkerDied`, or the error the worker met while it looked for its device.
         """
-        command = [python, "-P", str(BOOTSTRAP), "--device", device]
+        command = [*python, str(BOOTSTRAP), "--device", device]
         _, worker = await asyncio.get_running_loop().subprocess_exec(
             lambda: cls(hang_seconds),
             *command,
