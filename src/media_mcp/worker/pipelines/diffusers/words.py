@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 OURS = frozenset(
@@ -44,7 +45,12 @@ def parameters(pipe: Any) -> dict[str, Any]:
     """
     if blocks := getattr(pipe, "blocks", None):
         return {one.name: _default(one) for one in blocks.inputs if one.name}
-    found = inspect.signature(pipe.__call__).parameters.values()
+    return dict(_signature(type(pipe).__call__))
+
+
+@lru_cache(maxsize=100)
+def _signature(call: Callable[..., Any]) -> Mapping[str, Any]:
+    found = list(inspect.signature(call).parameters.values())[1:]  # without `self`
     return {one.name: one.default for one in found if one.kind is not one.VAR_KEYWORD}
 
 
