@@ -294,6 +294,14 @@ class Settings(BaseSettings):
         description="Milliseconds that a job whose model can run several at once waits for others "
         "like it; 0: it goes with those that are queued already.",
     )
+    log_level: Literal["error", "warning", "info", "debug"] = Field(
+        default="warning",
+        description="What the log on standard error tells; with info, a line for each change of a "
+        "job's state.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Whether a line of the log is words or a JSON object."
+    )
     attempts: int = Field(
         default=3,
         ge=1,

@@ -101,12 +101,12 @@ async def test_what_runs_counts_as_set_aside_and_then_as_what_it_cost(house, too
     async with house.queue(backend, budget={"usd_per_day": 1.0}) as queue:
         first = await queue.submit(tools.call("one"))
         await queue.submit(tools.call("two"))
-        assert (await queue.spend(ANN))["left"] == {"budget.usd_per_day": 0.0}
+        assert (await queue.books.spend(ANN))["left"] == {"budget.usd_per_day": 0.0}
         with pytest.raises(OverBudget, match=r"may cost \$0\.50, and \$0\.00 of"):
             await queue.submit(tools.call("three"))
         gate.set()
         await queue.wait(first.job.id, ANN, 10)
-        spent = await queue.spend(ANN)
+        spent = await queue.books.spend(ANN)
         assert (spent["cost"], spent["reserved"]) == (0.25, 0.5)
         assert spent["left"] == {"budget.usd_per_day": 0.25}
 
@@ -140,9 +140,9 @@ async def test_many_submits_at_once_never_go_over_the_limit(house, tools):
         assert refused and len(jobs) + len(refused) == 12
         for job in jobs:
             await queue.wait(job.id, ANN, 10)
-        spent = await queue.spend(ANN)
+        spent = await queue.books.spend(ANN)
         assert spent["cost"] == 0.25 * len(jobs) <= 2.0
-        assert await queue.unbalanced() == []
+        assert await queue.books.unbalanced() == []
 
 
 async def test_a_failure_that_was_not_billed_gives_everything_back(house, tools):
@@ -152,8 +152,8 @@ async def test_a_failure_that_was_not_billed_gives_everything_back(house, tools)
     async with house.queue(house.backend(script=fail), budget={"usd": 0.5}) as queue:
         job = (await queue.submit(tools.call())).job
         await queue.wait(job.id, ANN, 10)
-        assert (await queue.spend(ANN))["left"] == {"budget.usd": 0.5}
-        assert await queue.unbalanced() == []
+        assert (await queue.books.spend(ANN))["left"] == {"budget.usd": 0.5}
+        assert await queue.books.unbalanced() == []
 
 
 async def test_what_may_have_been_billed_counts_in_full_and_is_told_apart(house, tools):
@@ -163,7 +163,7 @@ async def test_what_may_have_been_billed_counts_in_full_and_is_told_apart(house,
     async with house.queue(house.backend(script=fail), budget={"usd": 0.9}) as queue:
         job = (await queue.submit(tools.call())).job
         await queue.wait(job.id, ANN, 10)
-        spent = await queue.spend(ANN)
+        spent = await queue.books.spend(ANN)
         assert (spent["cost"], spent["unsure"]) == (0.5, 0.5)
         assert spent["left"] == {"budget.usd": 0.4}
 
@@ -179,8 +179,8 @@ async def test_what_was_stopped_elsewhere_may_be_billed(house, tools):
         job = (await queue.submit(tools.call())).job
         await begun.wait()
         assert (await queue.cancel(job.id, ANN)).state is JobState.CANCELLED
-        assert (await queue.spend(ANN))["unsure"] == 0.5
-        assert await queue.unbalanced() == []
+        assert (await queue.books.spend(ANN))["unsure"] == 0.5
+        assert await queue.books.unbalanced() == []
 
 
 async def test_what_was_cancelled_before_it_ran_costs_nothing(house, tools):
@@ -189,7 +189,7 @@ async def test_what_was_cancelled_before_it_ran_costs_nothing(house, tools):
         await queue.submit(tools.call("one"))
         waits = (await queue.submit(tools.call("two"))).job
         await queue.cancel(waits.id, ANN)
-        spent = await queue.spend(ANN)
+        spent = await queue.books.spend(ANN)
         assert (spent["cost"], spent["reserved"]) == (0.0, 0.5)
 
 
@@ -201,7 +201,7 @@ async def test_time_on_a_device_of_ours_costs_what_the_rate_says(house, tools):
         assert (quote.high, quote.certainty) == (4.0, "estimated")
         assert quote.basis == "7.2e+03 s on this machine at $2 an hour"
         job = await queue.wait((await queue.submit(tools.call())).job.id, ANN, 10)
-        spent = await queue.spend(ANN)
+        spent = await queue.books.spend(ANN)
         assert job.gpu_seconds > 0
         assert job.cost == pytest.approx(job.gpu_seconds / 1800, abs=1e-6)
         assert spent["gpu_seconds"] == pytest.approx(job.gpu_seconds)
@@ -220,7 +220,7 @@ async def test_seconds_on_a_device_are_counted_over_all_attempts(house, tools):
         job = await queue.wait((await queue.submit(tools.call())).job.id, ANN, 10)
         assert (job.attempt, job.state) == (2, JobState.SUCCEEDED)
         assert job.gpu_seconds > 0
-        assert await queue.unbalanced() == []
+        assert await queue.books.unbalanced() == []
 
 
 async def test_a_limit_of_seconds_refuses_what_runs_here(house, tools):
@@ -241,7 +241,7 @@ async def test_a_route_that_would_go_over_the_limit_is_not_taken_when_another_fa
         job = await queue.wait((await queue.submit(tools.call(of=both))).job.id, ANN, 10)
         assert job.state is JobState.FAILED and not second.runs
         assert "fal could run it, but It may cost $0.50, and $0.20" in job.failure.hint
-        assert await queue.unbalanced() == []
+        assert await queue.books.unbalanced() == []
 
 
 async def test_the_day_of_a_limit_is_that_of_utc():

@@ -23,7 +23,7 @@ async def test_a_queued_job_is_cancelled_at_once_and_never_runs(house, tools, an
         queue.subscribe(heard.append)
         job = await queue.cancel(second.job.id, ann, "changed my mind")
         events = await queue.events(job.id, ann)
-        spend = await queue.spend(ann)
+        spend = await queue.books.spend(ann)
         gate.set()
         await queue.wait(first.job.id, ann, 10)
     assert (job.state, job.message) == (JobState.CANCELLED, "changed my mind")

@@ -64,7 +64,7 @@ async def test_a_job_goes_on_by_the_next_route_and_says_why(
     async with house.queue(local, cloud, prefer="local") as queue:
         job = await ended(queue, tools.call(of=poem))
         told = [e.message for e in await queue.events(job.id, ann) if e.kind == "state"]
-        assert (await queue.spend(ann))["reserved"] == 0.0
+        assert (await queue.books.spend(ann))["reserved"] == 0.0
     assert (job.state, job.route.backend, job.attempt) == (JobState.SUCCEEDED, "cloud", 2)
     assert (job.quoted, job.cost) == (2.0, 0.25)
     assert job.why_route == (

@@ -362,8 +362,8 @@ async def test_spend_is_told_by_model_and_by_day(house, tools, ann):
                 await queue.wait(submitted.job.id, ann, 10)
         backend.script = lambda run: tools.gone(gate)
         await queue.submit(tools.call("still running"))
-        spend = await queue.spend(ann)
-        nothing = await queue.spend(Caller("bob"))
+        spend = await queue.books.spend(ann)
+        nothing = await queue.books.spend(Caller("bob"))
     assert (spend["cost"], spend["jobs"], spend["reserved"]) == (1.0, 5, 0.5)
     assert spend["by_model"]["song"]["cost"] == 0.5
     assert spend["by_model"]["poem"]["jobs"] == 3

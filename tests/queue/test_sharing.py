@@ -140,7 +140,7 @@ async def test_when_no_attempt_is_left_the_job_is_lost_with_what_is_known(house,
     backend = house.backend()
     async with house.queue(backend, attempts=1, clock=lambda: wall[0]) as queue:
         job = await queue.get(job_id, ann)
-        spend = await queue.spend(ann)
+        spend = await queue.books.spend(ann)
         again = await queue.submit(tools.call())
     assert job.state is JobState.LOST
     assert job.failure.code == "lost"

@@ -129,7 +129,7 @@ def _data_folder(settings: Settings) -> Finding:
 async def _store(settings: Settings) -> Finding:
     try:
         async with reading(settings, Catalog(())) as queue:
-            spend = await queue.spend(Caller())
+            spend = await queue.books.spend(Caller())
     except MediaError as error:
         return Finding("store", False, error.message, error.hint, vital=True)
     return Finding("store", ok=True, words=f"opens; {spend['jobs']} jobs")

@@ -18,6 +18,7 @@ from media_mcp.cli.stdin import endable_stdin
 from media_mcp.server.app import App, open_app, working_root
 from media_mcp.server.mcp import McpServer, surface_of
 from media_mcp.server.toolset import Surface
+from media_mcp.server.watching.transitions import follow, set_up
 from media_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Door(Protocol):
 
 def serve(settings: Settings, http: str | None, *, conformance: bool = False) -> int:
     """Serve until the client leaves or a signal comes. Raises `PortTaken`, `BadSettings`, …"""
+    set_up(settings.log_level, settings.log_format)
     if http is None:
         with endable_stdin() as end:
             return run_async(partial(_serve, settings, Stdio(end), conformance))
@@ -73,8 +75,10 @@ async def _open(settings: Settings, door: Door, conformance: bool) -> None:
     async with open_app(settings, roots) as app:
         surface = _extended(surface_of(app)) if conformance else surface_of(app)
         server = McpServer(surface)
+        stop = follow(app.queue)
         async with server.running(app):
             await door.serve(server, app)
+        stop()
 
 
 def _extended(surface: Surface) -> Surface:

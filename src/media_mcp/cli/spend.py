@@ -29,7 +29,7 @@ def show_spend(settings: Settings, plot: Path | None, as_json: bool) -> int:
 
 async def _show(settings: Settings, plot: Path | None, as_json: bool) -> int:
     async with reading(settings, Catalog(())) as queue:
-        spent = await queue.spend(Caller(project=settings.project))
+        spent = await queue.books.spend(Caller(project=settings.project))
     if plot is not None:
         _write(plot, svg(spent))
     if as_json:

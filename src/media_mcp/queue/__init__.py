@@ -3,7 +3,7 @@
 from media_mcp.queue.engine import OnEvent, Queue
 from media_mcp.queue.news import Listener
 from media_mcp.queue.outbox import Outbox
-from media_mcp.queue.store import Delivery, Told, Upload
+from media_mcp.queue.store import Delivery, Tally, Told, Upload
 from media_mcp.queue.submission import Submission, Submitted
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Queue",
     "Submission",
     "Submitted",
+    "Tally",
     "Told",
     "Upload",
 ]

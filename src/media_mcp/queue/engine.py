@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
@@ -29,6 +29,7 @@ from media_mcp.job import (
     Route,
 )
 from media_mcp.queue.attempt import Rooms
+from media_mcp.queue.books import Books
 from media_mcp.queue.bounds import bindable, bounded
 from media_mcp.queue.budget import Need
 from media_mcp.queue.dispatcher import Dispatcher
@@ -97,6 +98,7 @@ class Queue:
         runs_here = usable(backends, settings)
         order = Order(clock, settings.overdue_seconds, settings.batch_wait_ms / 1000)
         self._dispatcher = Dispatcher(runs_here, rooms, order, lambda: self._watch.stir())
+        self.books = Books(self._store, self._router)
         self._later = Later(self._store, self._news, media, clock)
         self.uploads = Uploads(self._store, self._later.stir)
         self.outbox = Outbox(self._store, clock, lambda job: self.rules(job.caller).offline)
@@ -322,20 +324,6 @@ class Queue:
                 f"There is no asset {before[:100]!r}.", "Take `before` from an earlier page."
             )
         return await self._store.assets(caller.owner, limit=bounded(limit), before=before)
-
-    async def spend(self, caller: Caller) -> dict[str, Any]:
-        """Return what the caller's jobs cost and took: in all, by model, by route and by day.
-
-        `cost` (US dollars; `unsure` is the part of it that may not be billed), `gpu_seconds`,
-        `seconds`, `jobs` and `reserved`. Days are UTC, `2026-11-22`. `left` tells what is left of
-        each limit that holds for the caller, by the name of its setting.
-        """
-        spent = await self._store.spend(caller.owner)
-        return spent | {"left": await self._store.left(self._router.limits(caller))}
-
-    async def unbalanced(self) -> list[str]:
-        """Return the ids of jobs whose lines in the ledger do not add up: none."""
-        return await self._store.unbalanced()
 
     # Waiting
 

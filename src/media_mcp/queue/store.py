@@ -173,6 +173,17 @@ class Told:
 KEY_SECONDS = 24 * 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many jobs of each route are queued and running, what each route has cost (US dollars and
+    GPU-seconds), and what is set aside.
+    """
+
+    unfinished: Mapping[tuple[str, str], int]
+    spent: Mapping[str, tuple[float, float]]
+    reserved: float
+
+
 class Store(Protocol):
     """Where jobs live. Every method is one transaction; `StorageFailed` says the disk would not.
 
@@ -301,6 +312,9 @@ class Store(Protocol):
 
     async def left(self, limits: Sequence[Limit]) -> dict[str, float]:
         """Return what is left of each limit, by the name of its setting."""
+
+    async def tally(self) -> Tally:
+        """Return what is so at the moment, over all callers."""
 
     async def unbalanced(self) -> list[str]:
         """Return the ids of jobs whose lines in the ledger do not add up: none."""

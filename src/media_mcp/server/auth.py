@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMES = (b"key", b"bearer")
 METADATA = "/.well-known/oauth-protected-resource"
-OPEN = frozenset({"/health"})
+OPEN = frozenset({"/health", "/healthz", "/readyz"})
 MESSAGE = "A key is needed: send the header `Authorization: Key …` with a key of this server."
 CALLER = "media_mcp.caller"  # where in a request's scope its caller stands
 _MINUTE = 60.0

@@ -137,7 +137,7 @@ class Desk:
         return _listing("assets", [answer.asset_facts(asset) for asset in assets], more)
 
     async def spend(self, call: Call) -> HandlerResult:
-        return answer.plain(spending(await self._queue.spend(self._runs.caller(call.ctx))))
+        return answer.plain(spending(await self._queue.books.spend(self._runs.caller(call.ctx))))
 
     async def _wish(self, given: Mapping[str, JSON]) -> Wish:
         """Read the filters. Raises `NotFound` for a task that no model does."""

@@ -32,6 +32,7 @@ from media_mcp.queue.store import (
     Ending,
     Instance,
     Join,
+    Tally,
     Told,
     Upload,
     Wish,
@@ -212,6 +213,9 @@ class SqliteStore:
 
     async def left(self, limits: Sequence[Limit]) -> dict[str, float]:
         return await self._read(ledger.left, limits)
+
+    async def tally(self) -> Tally:
+        return await self._read(ledger.tally)
 
     async def unbalanced(self) -> list[str]:
         return await self._read(ledger.unbalanced)

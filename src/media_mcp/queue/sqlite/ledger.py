@@ -12,6 +12,7 @@ from typing import Any
 
 from media_mcp.queue.budget import Limit, Need, too_many_a_minute, too_many_at_once
 from media_mcp.queue.sqlite.pen import Pen
+from media_mcp.queue.store import Tally
 
 # What is counted against a limit: what was billed, or may have been.
 MINUTE = 60.0
@@ -136,6 +137,22 @@ def _spend_by(db: sqlite3.Connection, owner: str, what: str) -> dict[str, dict[s
         name: {"cost": usd, "gpu_seconds": gpu, "seconds": seconds, "jobs": int(count)}
         for name, usd, gpu, seconds, count in rows
     }
+
+
+def tally(db: sqlite3.Connection) -> Tally:
+    """Return what is so at the moment; the indexes of unfinished jobs hold no others."""
+    unfinished = {
+        (backend, state): count
+        for state in ("queued", "running")
+        for backend, count in db.execute(
+            f"SELECT backend, count(*) FROM jobs WHERE state = '{state}' GROUP BY 1"  # noqa: S608
+        )
+    }
+    spent = db.execute(
+        f"SELECT backend, total(usd), total(gpu_seconds) FROM ledger WHERE {SPENT} GROUP BY 1"  # noqa: S608
+    )
+    (reserved,) = db.execute("SELECT total(reserved) FROM jobs WHERE reserved > 0").fetchone()
+    return Tally(unfinished, {name: (usd, held) for name, usd, held in spent}, reserved)
 
 
 def unbalanced(db: sqlite3.Connection) -> list[str]:
