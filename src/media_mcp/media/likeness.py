@@ -10,9 +10,9 @@ from pathlib import Path
 
 from media_mcp.errors import BadMedia
 from media_mcp.job import Asset, MediaKind
-from media_mcp.media.pictures import eight_bits, open_picture
+from media_mcp.media.decoding.pictures import eight_bits, open_picture
+from media_mcp.media.decoding.streams import frames_at, samples
 from media_mcp.media.sniff import HEAD, sniff
-from media_mcp.media.streams import frames_at, samples
 
 FULL = {MediaKind.IMAGE: 255, MediaKind.VIDEO: 255, MediaKind.AUDIO: 32767}
 LOOKS = 9  # frames of a video that are compared

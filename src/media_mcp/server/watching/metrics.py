@@ -70,7 +70,7 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Gauges(Collector):
     """What is so at the moment."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from media_mcp.errors import StorageFailed
+from media_mcp.errors import MediaError
 from media_mcp.job import Caller
 from media_mcp.server.app import App
 from media_mcp.server.auth import CALLER, Gate
 
 if TYPE_CHECKING:
     from media_mcp.server.watching.metrics import Metrics
+
+
+log = logging.getLogger(__name__)
 
 
 def watching_routes(app: App, gate: Gate) -> Sequence[Route]:
@@ -46,6 +50,8 @@ class _Watcher:
         """Answer 200 if jobs can be taken: the store can be read; else 503 with the reason."""
         try:
             await self._app.queue.books.tally()
-        except StorageFailed as error:
-            return JSONResponse({"status": "unready", "reason": str(error)}, 503)
+        except Exception as error:  # whatever it is: no job can be taken
+            log.warning("Not ready", exc_info=error)
+            reason = str(error) if isinstance(error, MediaError) else "the log tells"
+            return JSONResponse({"status": "unready", "reason": reason}, 503)
         return JSONResponse({"status": "ready"})
