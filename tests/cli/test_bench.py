@@ -16,7 +16,7 @@ from media_mcp.cli.benchplot import plot
 from media_mcp.cli.tomlfile import write_speed
 from media_mcp.errors import BadSettings
 from media_mcp.job import Asset, MediaKind
-from media_mcp.media.likeness import Likeness, compare
+from media_mcp.media.decoding.likeness import Likeness, compare
 from media_mcp.settings import load_settings, speed_of
 from media_mcp.speed import Choice, parsed
 

@@ -23,7 +23,7 @@ from media_mcp.cli.tomlfile import write_speed
 from media_mcp.cli.values import arguments_of
 from media_mcp.errors import BadInput, BadSettings, NotConfigured
 from media_mcp.job import JSON, Asset, Caller, Job, JobState
-from media_mcp.media.likeness import Likeness, compare
+from media_mcp.media.decoding.likeness import Likeness, compare
 from media_mcp.server.app import App, open_app
 from media_mcp.settings import FILE_NAME, Settings
 from media_mcp.speed import Choice
