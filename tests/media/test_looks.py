@@ -14,14 +14,17 @@ from PIL import Image
 
 from media_mcp.errors import BadMedia
 from media_mcp.media.decoding import streams
-from media_mcp.media.decoding.looks import look
+from media_mcp.media.decoding.looks import look, read
 from media_mcp.media.decoding.probing import probe_file
 
 Make = Callable[..., Path]
 
 
 def findings(path: Path, claimed: str | None = None) -> list[str]:
-    return [flaw.message for flaw in look(path, probe_file(path, claimed))]
+    facts, seen = probe_file(path, claimed), read(path, claimed)
+    assert seen.facts == facts
+    assert seen.flaws == look(path, facts)
+    return [flaw.message for flaw in seen.flaws]
 
 
 @pytest.fixture

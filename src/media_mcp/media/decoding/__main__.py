@@ -60,13 +60,14 @@ def reply(ask: Ask) -> Answer:
 def _read(ask: Read) -> Found:
     from media_mcp.media.decoding.probing import probe_file
 
-    path = Path(ask.path)
-    facts = probe_file(path, ask.claimed)
     if not ask.look:
-        return Found(facts)
-    from media_mcp.media.decoding.looks import look
+        from media_mcp.media.decoding.probing import probe_file
 
-    return Found(facts, look(path, facts))
+        return Found(probe_file(Path(ask.path), ask.claimed))
+    from media_mcp.media.decoding.looks import read
+
+    seen = read(Path(ask.path), ask.claimed)
+    return Found(seen.facts, seen.flaws)
 
 
 def _draw(ask: Draw) -> Drawn:

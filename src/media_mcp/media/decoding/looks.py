@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from media_mcp.errors import BadMedia
 from media_mcp.job import MediaKind
 from media_mcp.media.decoding.pictures import eight_bits, holds_nan, open_picture
+from media_mcp.media.decoding.probing import probe_file
 from media_mcp.media.decoding.streams import (
     MAX_FRAME_STEPS,
     float_samples,
@@ -20,7 +21,7 @@ from media_mcp.media.decoding.streams import (
     frames_numbered,
     samples,
 )
-from media_mcp.media.facts import Facts, Flaw
+from media_mcp.media.facts import Facts, Flaw, Seen
 from media_mcp.media.sniff import HEAD, sniff
 
 if TYPE_CHECKING:
@@ -41,6 +42,18 @@ SHAPES = re.compile(
 EMPTY = (b"", b"{}", b"[]", b"null", b'""')
 
 
+def read(path: Path, claimed: str | None = None) -> Seen:
+    """Return what a file is and what is wrong with it, decoding a still picture but once.
+
+    Raises `BadMedia`.
+    """
+    first: list[Flaw | None] = []
+    facts = probe_file(path, claimed, lambda image: first.append(_first_flaw(image)))
+    if facts.kind is MediaKind.IMAGE and facts.frames == 1 and first:
+        return Seen(facts, _of_image(first))
+    return Seen(facts, look(path, facts))
+
+
 def look(path: Path, facts: Facts) -> tuple[Flaw, ...]:
     """Return what is wrong with what a file holds. Raises `BadMedia` where it does not decode."""
     looked = LOOKS.get(facts.kind)
@@ -58,11 +71,22 @@ def _look_at_image(path: Path, facts: Facts) -> list[Flaw]:
         drawn = _any_shape(path)
         return [] if drawn else [Flaw("empty", "The drawing has no shapes.")]
     with open_picture(path, _name(path)) as image:
-        if image.mode == "F" and holds_nan(image):
-            return [Flaw("nan", "The image holds values that are no numbers (NaN).")]
-        found = [_plainness(frame) for frame in _some_frames(image, facts.frames or 1)]
-    first = found[0] if found and all(found) else None
-    return [Flaw(first.code, f"The image is {first.message}.")] if first else []
+        frames = _some_frames(image, facts.frames or 1)
+        return list(_of_image([_first_flaw(frame) for frame in frames]))
+
+
+def _of_image(found: Sequence[Flaw | None]) -> tuple[Flaw, ...]:
+    """Return what is wrong with a picture of these frames: only what is so with each of them."""
+    if (first := found[0]) is None or not all(found):
+        return ()
+    return (Flaw(first.code, f"The image {first.message}."),)
+
+
+def _first_flaw(image: Image) -> Flaw | None:
+    if image.mode == "F" and holds_nan(image):
+        return Flaw("nan", "holds values that are no numbers (NaN)")
+    plain = _plainness(image)
+    return Flaw(plain.code, f"is {plain.message}") if plain else None
 
 
 def _some_frames(image: Image, count: int) -> list[Image]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -37,6 +37,9 @@ DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 
 
+See = Callable[["Image"], None]
+
+
 @contextmanager
 def open_picture(path: Path, name: str) -> Iterator[Image]:
     """Open an image of the format `name`, not yet decoded. Raises `BadMedia`.
@@ -61,11 +64,16 @@ def open_picture(path: Path, name: str) -> Iterator[Image]:
         raise broken(f"{name} image", _words(error)) from None
 
 
-def probe_picture(path: Path, name: str) -> Facts:
-    """Decode every frame of an image and return its facts. Raises `BadMedia`."""
+def probe_picture(path: Path, name: str, see: See | None = None) -> Facts:
+    """Decode every frame of an image and return its facts; `see` is shown the first.
+
+    Raises `BadMedia`.
+    """
     with open_picture(path, name) as image:
         width, height = image.size
         image.load()
+        if see is not None:
+            see(image)
         frames, seconds = _animation(image) if name in ANIMATED else (1, 0.0)
     extension = EXTENSIONS[name]
     return Facts(
