@@ -274,6 +274,11 @@ class Settings(BaseSettings):
         description="How pipelines here trade likeness for speed: `exact`, `fast` or `turbo`, or a "
         "table `[speed]` of keys, of which `bundle` may be one ([speed.md](speed.md)).",
     )
+    allow_remote_code: bool = Field(
+        default=False,
+        description="Whether a card may ask for Python code that comes with its weights "
+        "(`remote_code`) to run on this machine.",
+    )
     allow_hub_loras: bool = Field(
         default=False,
         description="Whether a call may name a LoRA by its hub repository (`ORG/NAME`), which the "

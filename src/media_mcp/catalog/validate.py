@@ -128,9 +128,13 @@ def _worst(errors: Iterable[ValidationError]) -> list[ValidationError]:
 
 
 def _not_json(arguments: Mapping[str, JSON]) -> list[Problem]:
-    """NaN, an int of 5,000 digits and endless nesting would slip through the compiled schema."""
+    """NaN, an int of 5,000 digits and endless nesting would slip through the compiled schema, and
+    half a surrogate pair would break it.
+    """
     try:
-        json.dumps(dict(arguments), allow_nan=False)
+        json.dumps(dict(arguments), allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return [Problem("arguments", "hold half a surrogate pair, which is no text.")]
     except (ValueError, TypeError, RecursionError) as error:
         return [Problem("arguments", f"are not plain JSON: {error}.")]
     return []

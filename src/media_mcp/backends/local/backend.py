@@ -23,7 +23,7 @@ from media_mcp.backends.local.pool import Pool
 from media_mcp.backends.local.process import WorkerProcess
 from media_mcp.backends.local.wire import EXACTLY, to_error, to_result, to_wire
 from media_mcp.catalog.model import Model
-from media_mcp.errors import BackendFailed, MissingExtra, NotConfigured, WorkerDied
+from media_mcp.errors import BackendFailed, MissingExtra, NotConfigured, Refused, WorkerDied
 from media_mcp.job import JSON, Quote, Result, Route
 from media_mcp.settings import Settings, speed_of
 from media_mcp.speed import Choice
@@ -42,7 +42,14 @@ def create(settings: Settings, instance: Instance) -> Local:
         offline=settings.offline or any(own.offline for own in settings.projects.values()),
         speed_of=partial(speed_of, settings),
         hub_loras=settings.allow_hub_loras and not settings.offline,
+        remote_code=settings.allow_remote_code,
     )
+
+
+FOREIGN = (
+    "Its weights come with Python code of their own, which would run on this machine.",
+    "Read that code; then the setting allow_remote_code = true lets it run.",
+)
 
 
 @dataclass(slots=True)
@@ -70,7 +77,8 @@ class Local:
 
     A worker silent for its `hang_seconds` is ended; one that does not stop within `cancel_seconds`
     of a cancellation is ended. `offline`: not even a newer revision of weights is looked for.
-    `speed_of` gives the speed settings of a project; `hub_loras` lets calls name LoRAs on the hub.
+    `speed_of` gives the speed settings of a project; `hub_loras` lets calls name LoRAs on the hub,
+    and `remote_code` lets cards ask for code that comes with their weights.
     """
 
     remote = False
@@ -83,6 +91,7 @@ class Local:
         offline: bool = False,
         speed_of: Callable[[str], Choice] = lambda project: EXACTLY,
         hub_loras: bool = False,
+        remote_code: bool = False,
     ) -> None:
         self._place = place = place or Configuration(name="local")
         self.name = place.name
@@ -92,6 +101,7 @@ class Local:
         self._more = OFFLINE if offline else {}
         self._speed_of = speed_of
         self._hub_loras = hub_loras
+        self._remote_code = remote_code
         self._pool = Pool(place.seats, self._start, place.idle_seconds)
         self._timings: dict[str, Timing] = {}
         self._parties: dict[Together, Party] = {}
@@ -126,6 +136,8 @@ class Local:
         if known and pipeline not in known:
             reason = f"{self.name} runs {', '.join(known)}, not {str(pipeline)[:40]!r}."
             return Readiness(False, reason, "Mend the card, or take another route.")
+        if route.spec.get("remote_code") and not self._remote_code:
+            return Readiness(False, *FOREIGN)
         told = self._installation.told()
         if not told.ready:
             return told
@@ -147,6 +159,8 @@ class Local:
         return min(told, MOST_TOGETHER) if type(told) is int else 1
 
     async def run(self, run: Run) -> Result:
+        if run.route.spec.get("remote_code") and not self._remote_code:
+            raise Refused(*FOREIGN)
         order = _sendable(to_wire(run, self._speed_of(run.project), hub_loras=self._hub_loras))
         party = self._party(run)
         party.join(order)

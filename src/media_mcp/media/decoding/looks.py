@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from media_mcp.errors import BadMedia
 from media_mcp.job import MediaKind
 from media_mcp.media.decoding.pictures import eight_bits, holds_nan, open_picture
 from media_mcp.media.decoding.probing import probe_file
@@ -21,7 +20,7 @@ from media_mcp.media.decoding.streams import (
     frames_numbered,
     samples,
 )
-from media_mcp.media.facts import Facts, Flaw, Seen
+from media_mcp.media.facts import Facts, Flaw, Seen, broken
 from media_mcp.media.sniff import HEAD, sniff
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ def _look_at_model(path: Path, facts: Facts) -> list[Flaw]:
     try:
         scene = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadMedia("The glTF model cannot be read: its JSON is damaged.", "") from None
+        raise broken("glTF model", "its JSON is damaged") from None
     meshes = scene.get("meshes") if isinstance(scene, dict) else None
     return [] if meshes else [Flaw("empty", "The 3D model holds no mesh.")]
 
