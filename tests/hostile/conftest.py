@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from media_mcp.media import Inputs, MediaStore
-from storagekit import Served, serving
+
+SERVE = "import sys; from media_mcp.cli import main; sys.exit(main())"
 
 
 @pytest.fixture
@@ -28,15 +34,33 @@ def inputs(store: MediaStore) -> Callable[..., Inputs]:
     return make
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server as people start it, but that all is rehearsed; yields where it is."""
+    place = tmp_path_factory.mktemp("server")
+    environment = os.environ | {"MEDIA_MCP_REHEARSE": "true", "XDG_CONFIG_HOME": str(place)}
+    words = ["serve", "--http", "127.0.0.1:0", "--data-dir", str(place / "data")]
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=place,
+        env=environment,
+    ) as process:
+        assert process.stderr is not None
+        found = next(
+            match for line in process.stderr if (match := re.search(r"(http\S+)/mcp", line))
+        )
+        yield found[1]
+        process.terminate()
+        process.communicate()
+
+
 @pytest.fixture
-async def served(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Served]:
-    """The queue API on a real socket; after the test it must still answer."""
-    async with serving(tmp_path / "data", max_input_bytes=100_000) as place:
-        yield place
-        answer = await place.http.post("/run/poem", json={"prompt": "still there?"})
-        assert answer.status_code == 200
-
-
-def kept(store: MediaStore) -> list[Path]:
-    """All files that a store holds."""
-    return [p for p in store.folder.rglob("*") if p.is_file() and p.name != ".lock"]
+def http(server: str) -> Iterator[httpx2.Client]:
+    """A client of that server, which must still answer afterwards."""
+    with httpx2.Client(base_url=server, timeout=60) as client:
+        yield client
+        assert client.get("/health").json()["status"] == "ok"
