@@ -24,6 +24,7 @@ NEVER = tuple(
 NOT_GLOBAL = (ip_network("192.0.0.0/24"), ip_network("192.88.99.0/24"))
 GLOBAL_V6 = ip_network("2000::/3")
 NAT64 = ip_network("64:ff9b::/96")
+COMPATIBLE = ip_network("::/96")  # what IPv4 was written as before it was mapped
 
 
 def may_reach(text: str, *, allow_private: bool) -> bool:
@@ -41,7 +42,7 @@ def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Return the IPv4 address that an IPv6 address stands for, if it does, else itself."""
     if isinstance(address, IPv4Address):
         return address
-    if address in NAT64:
+    if address in NAT64 or (address in COMPATIBLE and int(address) > 1):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     tunnelled = address.teredo[1] if address.teredo else None
     return address.ipv4_mapped or address.sixtofour or tunnelled or address
