@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import affinity
 import listing
 import loading
 import measures
@@ -31,6 +32,7 @@ NAMES: Mapping[str, Measure] = {
     "queue": queueing.jobs,
     "status": queueing.status,
     "subscribers": queueing.subscribers,
+    "loads": affinity.loads,
     "drawing": measures.drawing,
     "memory": measures.memory,
     "catalog-memory": loading.memory,

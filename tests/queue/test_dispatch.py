@@ -6,6 +6,7 @@ import pytest
 from media_mcp import errors
 from media_mcp.backends.base import Report
 from media_mcp.job import JobState, Result
+from media_mcp.queue.ageing import Ageing
 from media_mcp.queue.liveness import this_instance
 from media_mcp.queue.sqlite import SqliteStore
 
@@ -285,3 +286,35 @@ async def test_a_job_for_a_backend_that_is_not_here_waits_for_a_server_that_has_
     gpu.script = None
     async with house.queue(gpu) as queue:
         assert (await queue.wait(submitted.job.id, ann, 10)).state is JobState.SUCCEEDED
+
+
+def test_only_half_of_the_time_goes_into_loading_for_overdue_jobs():
+    now = [1_800_000_000.0]
+    ageing = Ageing(60.0, lambda: now[0])
+    assert ageing.overdue() == now[0] - 45
+    ageing.loaded(10.0)
+    now[0] += 9.9
+    assert ageing.overdue() == 0.0
+    now[0] += 0.1
+    assert ageing.overdue() == now[0] - 45
+    ageing.loaded(float("inf"))  # whatever a backend tells, they have their turn in time
+    now[0] += 60
+    assert ageing.overdue() == now[0] - 45
+
+
+async def test_jobs_of_a_model_that_is_busy_elsewhere_come_last(house, tools, ann):
+    gate = anyio.Event()
+    backend = house.backend(concurrency=2, script=lambda run: tools.gone(gate))
+    backend.busy = lambda: frozenset(["m0"])
+    async with house.queue(backend) as queue:
+        for _ in range(2):
+            await queue.submit(tools.call("holds a slot", fresh=True, of=tools.model("m0")))
+            await backend.started()
+        jobs = [
+            await queue.submit(tools.call(prompt, of=tools.model(of)))
+            for prompt, of in [("busy", "m0"), ("cold", "m1"), ("busy too", "m0")]
+        ]
+        gate.set()
+        for submitted in jobs:
+            await queue.wait(submitted.job.id, ann, 10)
+    assert order(backend)[2:] == ["cold", "busy", "busy too"]
