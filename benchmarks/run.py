@@ -33,6 +33,7 @@ NAMES: Mapping[str, Measure] = {
     "status": queueing.status,
     "subscribers": queueing.subscribers,
     "loads": affinity.loads,
+    "real-loads": affinity.real_loads,
     "drawing": measures.drawing,
     "memory": measures.memory,
     "catalog-memory": loading.memory,

@@ -24,6 +24,8 @@ def test_every_part_is_told(cli):
     assert "mcp 2." in parts["packages"]["words"]
     assert re.search(r"16\d\d models: .*, \d+ image-to-image,", parts["catalog"]["words"])
     assert parts["backend rehearsal"]["words"] == "ready"
+    assert parts["backend tools"]["words"] == "ready: 2 workers (cpu)"
+    assert parts["backend espeak"]["fix"] == "Run: media-mcp env create espeak"
     assert parts["device"]["words"].startswith("cpu, ")
     assert parts["settings"]["words"].startswith("MEDIA_MCP_DATA_DIR")
 

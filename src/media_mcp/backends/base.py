@@ -85,7 +85,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether a backend can run jobs now; if not, `reason` says why and `fix` what mends it."""
+    """Whether a backend can run jobs now; if not, `reason` says why and `fix` what mends it.
+
+    Of one that can, `reason` may say with what.
+    """
 
     ready: bool
     reason: str = ""

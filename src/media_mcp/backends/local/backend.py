@@ -112,7 +112,8 @@ class Local:
         return tuple(seat.pid for seat in self._pool.seats if seat.pid is not None)
 
     async def readiness(self) -> Readiness:
-        return await self._installation.readiness(dict(os.environ))
+        told = await self._installation.readiness(dict(os.environ))
+        return Readiness(True, self._place.words) if told.ready else told
 
     def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote:
         """Quote a run on this machine, ready if its weights are here; none are fetched for it."""

@@ -64,6 +64,13 @@ class Configuration(BaseModel):
         return tuple(devices[i % len(devices)] for i in range(count))
 
     @property
+    def words(self) -> str:
+        """What it runs jobs with, for people: `ready: 2 workers (cpu)`."""
+        count, devices = len(self.seats), ", ".join(dict.fromkeys(self.seats))
+        python = f"; Python {self.own.marker().get('python')} of its own" if self.own else ""
+        return f"ready: {count} worker{'s' * (count > 1)} ({devices}){python}"
+
+    @property
     def own(self) -> Environment | None:
         """The Python environment that it has for itself, if its file says so."""
         if self.environment is None:

@@ -21,6 +21,7 @@ _LONGEST = 300
 _FULL = "No space left on device"
 _WORTH_TELLING = (
     "Collecting",
+    "Processing",
     "Downloading",
     "Building",
     "Installing",
