@@ -89,12 +89,14 @@ async def test_only_prompts_and_seeds_may_differ(house, tools, ann, batching):
     assert {frozenset(ids[:2])} == {jobs for jobs in batching.met if len(jobs) > 1}
 
 
-async def test_a_job_of_a_batch_that_fails_is_tried_again_alone(house, tools, ann, batching):
+async def test_what_failed_in_a_batch_is_tried_again_alone_lest_it_fell_another(
+    house, tools, ann, batching
+):
     usual = batching.script
 
     async def script(run):
         await usual(run)
-        if run.arguments["prompt"] == "b" and run.attempt == 1:
+        if run.arguments["prompt"] in "bc" and run.attempt == 1:
             raise errors.WorkerDied("The worker crashed.")
 
     batching.script = script
@@ -105,7 +107,9 @@ async def test_a_job_of_a_batch_that_fails_is_tried_again_alone(house, tools, an
         batching.gate.set()
         assert set(await ended(queue, ann, jobs)) == {JobState.SUCCEEDED}
         attempts = [(await queue.get(one.job.id, ann)).attempt for one in jobs]
-    assert attempts == [1, 2, 1]
+    assert attempts == [1, 2, 2]
+    again = [run for run in batching.runs if run.attempt == 2]
+    assert [run.together for run in again] == [None, None]
 
 
 async def test_a_job_of_a_batch_that_is_cancelled_leaves_the_others(house, tools, ann, batching):

@@ -156,7 +156,7 @@ INSERT INTO ledger (job, owner, project, model, backend, at, kind, usd, gpu_seco
     FROM jobs WHERE cost > 0 AND ended_at IS NOT NULL
 """
 
-# What waits from before runs alone.
+# What waits from before runs alone, as does what is tried again.
 BATCH = """
 ALTER TABLE jobs ADD COLUMN batch TEXT
 """

@@ -175,7 +175,7 @@ def _ran(pen: Pen, held: Claim, reports: Sequence[Report], gpu_seconds: float) -
     """Write what an attempt that did not end the job had to say."""
     if reports:
         _write_reports(pen, held, reports)
-    return _held(pen, held, "spent = spent + 1, gpu_seconds = :gpu", gpu=gpu_seconds)
+    return _held(pen, held, "spent = spent + 1, batch = NULL, gpu_seconds = :gpu", gpu=gpu_seconds)
 
 
 def reroute(
@@ -314,7 +314,7 @@ def _orphans(pen: Pen, dead: Callable[[Instance], bool]) -> list[sqlite3.Row]:
 
 def _recover(pen: Pen, row: sqlite3.Row, attempts: int) -> Job:
     spent = row["spent"] + 1
-    pen.db.execute("UPDATE jobs SET spent = ? WHERE n = ?", (spent, row["n"]))
+    pen.db.execute("UPDATE jobs SET spent = ?, batch = NULL WHERE n = ?", (spent, row["n"]))
     again = spent < attempts and not row["once"]
     if again or row["cancel_requested"] is not None:
         return _let_go(pen, row, f"the server that ran it died (attempt {spent} of {attempts})")
