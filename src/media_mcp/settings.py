@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -126,6 +127,7 @@ class ProjectRules(BaseModel):
     licences: list[str] | None = None
     keep_here: KeepHere | None = None
     speed: Speed | None = None
+    keep_alive: float | None = Field(default=None, ge=0)
     budget: Budget = Budget()
 
 
@@ -263,6 +265,30 @@ class Settings(BaseSettings):
     worker_python: str = Field(
         default="", description="The Python that runs the worker; empty: the server's own."
     )
+    memory_budget: ByteSize | None = Field(
+        default=None,
+        description="Memory of a device that weights may take, as 12GB; unset: 88 % of a GPU's, "
+        "less what other programs hold of it, or 75 % of the machine's.",
+    )
+    host_memory_budget: ByteSize | None = Field(
+        default=None,
+        description="Memory of the machine in which weights may wait that had to leave a GPU, as "
+        "32GB, for each worker; unset: half of what is free, shared by the GPUs; 0: none.",
+    )
+    pin: list[str] = Field(
+        default_factory=list,
+        description="Models (ids or tool names) whose weights stay loaded once they are.",
+    )
+    warm: list[str] = Field(
+        default_factory=list,
+        description="Models (ids or tool names) whose weights are loaded when the server starts.",
+    )
+    keep_alive: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds without a job after which a model's weights are dropped; 0: when "
+        "others need the room, or the worker is let go. A card's own `keep_alive` counts over it.",
+    )
     worker_hang_seconds: float = Field(
         default=60.0, gt=0, description="Silence after which a worker counts as hung."
     )
@@ -352,6 +378,13 @@ def speed_of(settings: Settings, project: str) -> speeds.Choice:
     rules = settings.projects.get(project)
     own = rules.speed if rules else None
     return own.over(settings.speed) if own else settings.speed
+
+
+def keep_alive_of(settings: Settings, project: str) -> float:
+    """Return how long a project's models stay loaded without a job, in seconds."""
+    rules = settings.projects.get(project)
+    own = rules.keep_alive if rules else None
+    return settings.keep_alive if own is None else own
 
 
 def _readable(error: ValidationError) -> BadSettings:

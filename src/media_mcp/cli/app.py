@@ -353,6 +353,31 @@ def pull(
 
 
 @app.command()
+def warm(
+    model: o.ModelName,
+    pin: o.Pin = False,
+    keep: o.Keep = None,
+    server: o.ServerUrl = "",
+    as_json: o.AsJson = False,
+    data_dir: o.DataDir = None,
+) -> int:
+    """Have a running server load a model now, so that the first call need not wait for it.
+
+    \b
+    media-mcp warm local_flux_2_klein --pin
+    media-mcp warm sketch --keep 600 --server http://gpu-box:8787
+
+    Without --server it is the server on this data folder that listens by HTTP. For servers over
+    stdio, and for each start, there is the setting `warm`.
+    """
+    from media_mcp.cli.warm import warm as start
+    from media_mcp.settings import load_settings
+
+    settings = load_settings(data_dir=data_dir)
+    return start(settings, model, pin=pin, keep=keep, server=server, as_json=as_json)
+
+
+@app.command()
 def doctor(as_json: o.AsJson = False, data_dir: o.DataDir = None, device: o.Device = None) -> int:
     """Check the installation: versions, data folder, catalog, each backend and what mends it."""
     from media_mcp.cli.doctor import doctor as start

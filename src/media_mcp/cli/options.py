@@ -190,6 +190,14 @@ CheckOnly = Annotated[
 ]
 
 PlaceName = Annotated[str, Argument(metavar="NAME", help="A place on this machine, by its name.")]
+Pin = Annotated[bool, Option("--pin", help="Keep it loaded until the server ends.")]
+Keep = Annotated[
+    float | None,
+    Option("--keep", metavar="SECONDS", min=0, help="Drop it after so long without a job."),
+]
+ServerUrl = Annotated[
+    str, Option("--server", metavar="URL", help="Which server. Default: the one that runs here.")
+]
 
 # Catalog sync
 

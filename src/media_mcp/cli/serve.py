@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,9 +18,11 @@ from media_mcp import __version__
 from media_mcp.cli.outcome import ExitCode, note
 from media_mcp.cli.rooms import run_async
 from media_mcp.cli.stdin import endable_stdin
+from media_mcp.running import SERVER, Board
 from media_mcp.server.app import App, open_app, working_root
 from media_mcp.server.mcp import McpServer, surface_of
 from media_mcp.server.toolset import Surface
+from media_mcp.server.warming import warm_all
 from media_mcp.server.watching.transitions import follow, set_up
 from media_mcp.settings import Settings
 
@@ -28,7 +33,11 @@ if TYPE_CHECKING:
 
 
 class Door(Protocol):
-    """A way in. `serve` returns once the client has left, or soon after `stop`."""
+    """A way in, at `url` if it has one. `serve` returns once the client has left, or soon after
+    `stop`."""
+
+    @property
+    def url(self) -> str: ...
 
     async def serve(self, server: McpServer, app: App) -> None: ...
 
@@ -76,8 +85,11 @@ async def _open(settings: Settings, door: Door, conformance: bool) -> None:
         surface = _extended(surface_of(app)) if conformance else surface_of(app)
         server = McpServer(surface)
         stop = follow(app.queue)
-        async with server.running(app):
-            await door.serve(server, app)
+        async with server.running(app), anyio.create_task_group() as group:
+            group.start_soon(warm_all, app)
+            with noticed(settings, door.url):
+                await door.serve(server, app)
+            group.cancel_scope.cancel()
         stop()
 
 
@@ -87,8 +99,21 @@ def _extended(surface: Surface) -> Surface:
     return extend(surface)
 
 
+@contextmanager
+def noticed(settings: Settings, url: str) -> Iterator[None]:
+    """Let commands find this server as long as it serves."""
+    board = Board(settings.data_dir)
+    board.put(SERVER, os.getpid(), {"url": url, "started": time.time()})
+    try:
+        yield
+    finally:
+        board.drop(SERVER, os.getpid())
+
+
 class Stdio:
     """One client over standard input and output; `end` ends the input."""
+
+    url = ""
 
     def __init__(self, end: Callable[[], None]) -> None:
         self.stop = end

@@ -31,6 +31,7 @@ from media_mcp.server.queue_api.realtime import MAX_FRAME
 from media_mcp.server.queue_api.schema import openapi
 from media_mcp.server.queue_api.target import place_of_host
 from media_mcp.server.runs import GONE
+from media_mcp.server.warm_api import warm_route
 from media_mcp.server.watching.routes import watching_routes
 
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
@@ -60,6 +61,7 @@ def http_app(server: McpServer, app: App, gate: Gate) -> ASGIApp:
             Route("/healthz", _health),
             *watching_routes(app, gate),
             Route("/openapi.json", openapi),
+            warm_route(app),
             *platform_routes(app.catalog),
             *(gate.tokens.routes() if gate.tokens else ()),
         ],

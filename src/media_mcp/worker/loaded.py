@@ -60,3 +60,11 @@ class Loaded:
     users: list[int] = field(default_factory=list)
     last_used: float = 0.0
     lock: Lock = field(default_factory=Lock)
+
+
+class OnlyLoaded(BaseException):
+    """What was to be loaded is; no run follows. Pipelines do not catch it, as it is no error."""
+
+    def __init__(self, resident: Resident) -> None:
+        super().__init__()
+        self.resident = resident

@@ -18,7 +18,7 @@ from media_mcp.worker.device import Device, find_device, resident_bytes
 from media_mcp.worker.limits import Limits, residency_on
 from media_mcp.worker.protocol import FromWorker, Lines, ProtocolError, ToWorker
 from media_mcp.worker.residency import Residency
-from media_mcp.worker.room import with_room
+from media_mcp.worker.room import load, with_room
 from media_mcp.worker.work import Cancelled, Pipeline, Product, Together, Work
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "peft")
@@ -171,7 +171,8 @@ class Worker:
 
     def _do(self, work: Work) -> Product:
         work.check()
-        return with_room(work, lambda: self._find_pipeline(work.run.pipeline)(work))
+        do = load if work.run.load_only else with_room
+        return do(work, lambda: self._find_pipeline(work.run.pipeline)(work))
 
     def _end(self, work: Work, make: Callable[[], Product]) -> None:
         """Make a job's product and tell how it ended."""

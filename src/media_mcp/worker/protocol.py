@@ -29,10 +29,12 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Do this job. `call` is what the pipeline is called with; of `arguments`, the model's own, a
-    worker reads what it does itself: how many, how large. `inputs` maps each `media://` URI in
-    `call` to a path; files that are made go into `folder`; `roles` are the model's outputs, in
-    order."""
+    """Do this job, or, with `load_only`, load what it needs and no more.
+
+    `call` is what the pipeline is called with; of `arguments`, the model's own, a worker reads what
+    it does itself: how many, how large. `inputs` maps each `media://` URI in `call` to a path;
+    files that are made go into `folder`; `roles` are the model's outputs, in order.
+    """
 
     job_id: str
     attempt: int
@@ -45,6 +47,7 @@ class Run:
     folder: str
     roles: tuple[str, ...]
     inputs: Mapping[str, str] = field(default_factory=dict)
+    load_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

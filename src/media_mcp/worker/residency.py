@@ -24,7 +24,7 @@ from media_mcp.worker.full import (
     never_fits,
     still_full,
 )
-from media_mcp.worker.loaded import Loaded, Plan, Resident, Wish
+from media_mcp.worker.loaded import Loaded, OnlyLoaded, Plan, Resident, Wish
 from media_mcp.worker.memory import Memory
 from media_mcp.worker.need import allowance
 from media_mcp.worker.notes import Notes
@@ -75,6 +75,7 @@ class Residency:
         self._wishes: dict[str, Wish] = {}
         self._changed = Condition()
         self._moving = False  # one load or move at a time; what is warm need not wait for it
+        self._loading_only: set[int] = set()  # idents of threads
         self._holds = 0  # how many were begun, to tell whether a run was alone
 
     @property
@@ -117,6 +118,8 @@ class Residency:
         """
         loaded, resident = self._claim(key, prepare, model, units)
         try:
+            if get_ident() in self._loading_only:
+                raise OnlyLoaded(resident)
             with loaded.lock, self._measured(loaded, units, cold=resident.load_seconds > 0):
                 yield resident
         finally:
@@ -124,6 +127,15 @@ class Residency:
                 loaded.users.remove(get_ident())
                 loaded.last_used = self._clock()
                 self._changed.notify_all()
+
+    @contextmanager
+    def loading_only(self) -> Iterator[None]:
+        """Have this thread's next `hold` raise `OnlyLoaded` once its pipeline is loaded."""
+        self._loading_only.add(get_ident())
+        try:
+            yield
+        finally:
+            self._loading_only.discard(get_ident())
 
     def _claim(
         self, key: str, prepare: Callable[[], Plan], model: str, units: int

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from media_mcp.worker.full import full_run, is_host_full, more_room
+from media_mcp.worker.loaded import OnlyLoaded
 from media_mcp.worker.residency import Wish
-from media_mcp.worker.work import Work
+from media_mcp.worker.work import Product, Work
 
 T = TypeVar("T")
 
@@ -27,6 +28,18 @@ def with_room(work: Work, act: Callable[[], T]) -> T:
         return left
 
     return more_room(act, relieve, lambda: full_run(device.name, device.memory, residency.used))
+
+
+def load(work: Work, act: Callable[[], object]) -> Product:
+    """Load what `act` would run this job with, and leave it at that."""
+    try:
+        with work.residency.loading_only():
+            with_room(work, act)
+    except OnlyLoaded as loaded:
+        resident = loaded.resident
+        facts = {"load_seconds": round(resident.load_seconds, 3), "bytes": resident.size}
+        return Product((), facts | {"evicted": len(resident.evicted), "device": work.device.name})
+    return Product((), {"load_seconds": 0.0, "bytes": 0, "evicted": 0, "device": work.device.name})
 
 
 def wish_of(spec: Mapping[str, Any]) -> Wish:

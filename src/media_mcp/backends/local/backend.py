@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -17,6 +17,7 @@ from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import weights
 from media_mcp.backends.local.configuration import Configuration, configuration
 from media_mcp.backends.local.installed import Installation
+from media_mcp.backends.local.keeping import Keeping, worker_options
 from media_mcp.backends.local.needs import unmet
 from media_mcp.backends.local.party import Party
 from media_mcp.backends.local.pool import Pool
@@ -43,6 +44,7 @@ def create(settings: Settings, instance: Instance) -> Local:
         speed_of=partial(speed_of, settings),
         hub_loras=settings.allow_hub_loras and not settings.offline,
         remote_code=settings.allow_remote_code,
+        keeping=Keeping(settings),
     )
 
 
@@ -78,7 +80,8 @@ class Local:
     A worker silent for its `hang_seconds` is ended; one that does not stop within `cancel_seconds`
     of a cancellation is ended. `offline`: not even a newer revision of weights is looked for.
     `speed_of` gives the speed settings of a project; `hub_loras` lets calls name LoRAs on the hub,
-    and `remote_code` lets cards ask for code that comes with their weights.
+    and `remote_code` lets cards ask for code that comes with their weights; `keeping` says what
+    stays loaded.
     """
 
     remote = False
@@ -92,6 +95,7 @@ class Local:
         speed_of: Callable[[str], Choice] = lambda project: EXACTLY,
         hub_loras: bool = False,
         remote_code: bool = False,
+        keeping: Keeping | None = None,
     ) -> None:
         self._place = place = place or Configuration(name="local")
         self.name = place.name
@@ -102,6 +106,7 @@ class Local:
         self._speed_of = speed_of
         self._hub_loras = hub_loras
         self._remote_code = remote_code
+        self._keeping = keeping or Keeping()
         self._pool = Pool(place.seats, self._start, place.idle_seconds)
         self._timings: dict[str, Timing] = {}
         self._parties: dict[Together, Party] = {}
@@ -160,9 +165,25 @@ class Local:
         return min(told, MOST_TOGETHER) if type(told) is int else 1
 
     async def run(self, run: Run) -> Result:
+        result, seconds = await self._done(run)
+        self._timings.setdefault(run.model.id, Timing()).add(seconds, result)
+        return result
+
+    async def warm_up(
+        self, run: Run, *, pin: bool | None = None, keep_alive: float | None = None
+    ) -> Mapping[str, JSON]:
+        """Load what a run would need, and keep it as asked, but make nothing; return the facts."""
+        self._keeping.ask(run.model, pin=pin, keep_alive=keep_alive)
+        result, _ = await self._done(run, load_only=True)
+        return result.facts
+
+    async def _done(self, run: Run, *, load_only: bool = False) -> tuple[Result, float]:
+        """Have a worker do it; return the seconds that it took there, too."""
         if run.route.spec.get("remote_code") and not self._remote_code:
             raise Refused(*FOREIGN)
-        order = _sendable(to_wire(run, self._speed_of(run.project), hub_loras=self._hub_loras))
+        wire = to_wire(run, self._speed_of(run.project), hub_loras=self._hub_loras)
+        spec = {**wire.spec, **self._keeping.of(run)}
+        order = _sendable(replace(wire, spec=spec, load_only=load_only))
         party = self._party(run)
         party.join(order)
         try:
@@ -171,9 +192,7 @@ class Local:
             if party.count == 1:
                 self._parties.pop(party.together, None)
             await party.leave(run.job_id)
-        seconds = perf_counter() - party.started
-        self._timings.setdefault(run.model.id, Timing()).add(seconds, result)
-        return result
+        return result, perf_counter() - party.started
 
     def _party(self, run: Run) -> Party:
         """Return the party of its batch, or one of its own."""
@@ -197,6 +216,8 @@ class Local:
             self._installation.environment(dict(os.environ)) | self._more,
             device,
             self._place.hang_seconds,
+            worker_options(self._place, device, notes=self._keeping.settings is not None),
+            self._keeping.board,
         )
 
     async def _attend(self, party: Party, run: Run) -> Result:

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 
 from media_mcp.backends.instances import Instance
 from media_mcp.backends.local.devices import every_device
@@ -48,6 +48,8 @@ class Configuration(BaseModel):
     idle_seconds: float = Field(default=900.0, ge=0)
     environment: Profile | None = None
     environments: Path = Path("envs")  # where it is made; not for a file to say
+    memory_budget: ByteSize | None = None
+    host_memory_budget: ByteSize | None = None
 
     @field_validator("devices", mode="before")
     @classmethod
@@ -86,6 +88,8 @@ def configuration(instance: Instance, settings: Settings) -> Configuration:
         "worker_python": settings.worker_python,
         "hang_seconds": settings.worker_hang_seconds,
         "idle_seconds": settings.worker_idle_seconds,
+        "memory_budget": settings.memory_budget,
+        "host_memory_budget": settings.host_memory_budget,
     }
     try:
         folder = {"environments": settings.data_dir / "envs"}

@@ -32,6 +32,11 @@ class Seat:
         """The ids of the models that its worker has loaded."""
         return self._worker.resident if self._worker else frozenset()
 
+    @property
+    def pinned(self) -> bool:
+        """Whether its worker has loaded what is to stay."""
+        return self._worker is not None and self._worker.pinned
+
     async def worker(self) -> WorkerProcess:
         """Return the worker, a fresh one if there is none. Raises what starting one may."""
         if self._worker is None or not self._worker.alive:
@@ -57,7 +62,8 @@ class Pool:
     """Gives seats to jobs: one whose worker has the model loaded, else the emptiest free one.
 
     When none is free a job waits; a seat that becomes free goes to whoever's model it has loaded,
-    else to who has waited longest. A worker without a job for `idle_seconds` is let go (0: never).
+    else to who has waited longest. A worker without a job for `idle_seconds` is let go (0: never),
+    unless it holds what is pinned.
     """
 
     def __init__(self, devices: Sequence[str], start: Start, idle_seconds: float) -> None:
@@ -115,7 +121,7 @@ class Pool:
         if found is not None:
             self._waiting.remove(found)
             found[1].set_result(seat)
-        elif self._idle_seconds and seat.pid is not None:
+        elif self._idle_seconds and seat.pid is not None and not seat.pinned:
             seat.letting_go = asyncio.create_task(self._let_go(seat))
 
     async def _let_go(self, seat: Seat) -> None:

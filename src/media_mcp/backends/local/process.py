@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from subprocess import PIPE
 from typing import cast
@@ -16,6 +17,7 @@ import anyio
 
 from media_mcp.backends.local.wire import to_error
 from media_mcp.errors import WorkerDied
+from media_mcp.running import WORKER, Board
 from media_mcp.worker import protocol
 from media_mcp.worker.protocol import FromWorker, Lines, ProtocolError, ToWorker
 
@@ -36,9 +38,11 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     no more, or when it was silent for longer than it may be.
     """
 
-    def __init__(self, hang_seconds: float) -> None:
+    def __init__(self, hang_seconds: float, board: Board | None = None) -> None:
         self.hello: protocol.Hello | None = None
         self.resident: frozenset[str] = frozenset()
+        self.held: tuple[protocol.Held, ...] = ()
+        self._board = board
         self._hang_seconds = hang_seconds
         self._boxes: dict[str, asyncio.Queue[FromWorker | None]] = {_NO_JOB: asyncio.Queue()}
         self._ended = asyncio.Event()
@@ -47,16 +51,24 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     @classmethod
     async def start(
-        cls, python: Sequence[str], environment: Mapping[str, str], device: str, hang_seconds: float
+        cls,
+        python: Sequence[str],
+        environment: Mapping[str, str],
+        device: str,
+        hang_seconds: float,
+        options: Sequence[str] = (),
+        board: Board | None = None,
     ) -> WorkerProcess:
         """Start a worker and wait for its hello, which comes once torch is imported.
 
-        Raises `WorkerDied`, or the error the worker met while it looked for its device.
+        What it holds is noticed on the `board`. Raises `WorkerDied`, or the error the worker met
+        while it looked for its device.
         """
         command = [*python, str(BOOTSTRAP), "--device", device]
         _, worker = await asyncio.get_running_loop().subprocess_exec(
-            lambda: cls(hang_seconds),
+            lambda: cls(hang_seconds, board),
             *command,
+            *options,
             *("--beat", str(min(5.0, hang_seconds / 4))),
             stdin=PIPE,
             stdout=PIPE,
@@ -154,7 +166,9 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport.close()
-        self.resident = frozenset()
+        self.resident, self.held = frozenset(), ()
+        if self._board is not None:
+            self._board.drop(WORKER, self.pid)
         self._ended.set()
         for box in self._boxes.values():
             box.put_nowait(None)
@@ -167,9 +181,23 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             return
         if isinstance(message, protocol.Beat):
             self.resident = frozenset(message.resident)
+            self._hold(message.held)
         for job_id, box in self._boxes.items():
             if getattr(message, "job_id", job_id) == job_id:
                 box.put_nowait(message)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it has loaded what is to stay."""
+        return any(one.pinned for one in self.held)
+
+    def _hold(self, held: tuple[protocol.Held, ...]) -> None:
+        if held == self.held:
+            return
+        self.held = held
+        if self._board is not None and self.hello is not None:
+            device = {"device": self.hello.device, "memory": self.hello.device_memory}
+            self._board.put(WORKER, self.pid, device | {"held": [asdict(one) for one in held]})
 
     def _overhear(self, line: bytes) -> None:
         text = line.decode(errors="replace").rpartition("\r")[2].strip()

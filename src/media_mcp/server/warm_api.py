@@ -1,0 +1,62 @@
+"""`POST /warm`: has this server load a model, and keep it as asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from media_mcp.errors import BadInput, MediaError, NotConfigured, NotFound
+from media_mcp.server.app import App
+from media_mcp.server.warming import warm_up
+
+PATH = "/warm"
+MAX_BODY = 4096
+
+
+def warm_route(app: App) -> Route:
+    """Return the HTTP route: `{model, pin?, keep_alive?}` in, what was done or `{error}` out."""
+
+    async def answer(request: Request) -> JSONResponse:
+        try:
+            told = _asked(await _body(request))
+            return JSONResponse(await warm_up(app, **told))
+        except MediaError as error:
+            body = {"type": error.code, "message": error.message, "hint": error.hint}
+            return JSONResponse({"error": body}, _status(error))
+
+    return Route(PATH, answer, methods=["POST"])
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise BadInput("The body is too long.", 'Send {"model": "…"}.')
+    return body
+
+
+def _asked(body: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(body)
+        name, pin, keep = told["model"], told.get("pin"), told.get("keep_alive")
+        right = isinstance(name, str) and pin in (None, True, False)
+        if right and (keep is None or (type(keep) in (int, float) and keep >= 0)):
+            return {"name": name, "pin": pin, "keep_alive": keep}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise BadInput(
+        "The body is no {model, pin, keep_alive}.", 'Send {"model": "…", "pin": true} as JSON.'
+    )
+
+
+def _status(error: MediaError) -> int:
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, BadInput):
+        return 422
+    return 409 if isinstance(error, NotConfigured) else 500
