@@ -55,6 +55,12 @@ def test_a_proxy_with_a_password_stays_out_of_the_worker() -> None:
     assert "HTTPS_PROXY" not in worker_environment({"HTTPS_PROXY": "http://me:secret@proxy"})
 
 
+def test_shards_are_read_at_once_unless_the_user_says_otherwise() -> None:
+    name = "HF_ENABLE_PARALLEL_LOADING"
+    assert worker_environment({})[name] == "YES"
+    assert worker_environment({name: "NO"})[name] == "NO"
+
+
 def test_remote_code_is_off_whatever_our_environment_says() -> None:
     given = worker_environment({"DIFFUSERS_DISABLE_REMOTE_CODE": "false"})
     assert given["DIFFUSERS_DISABLE_REMOTE_CODE"] == "true"

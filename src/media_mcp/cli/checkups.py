@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-
-import anyio
 
 from media_mcp import __version__
 from media_mcp.backends import registry
 from media_mcp.catalog.catalog import Catalog
+from media_mcp.cli.finding import Finding
+from media_mcp.cli.memory import device, loaded, weights
 from media_mcp.cli.result import bytes_words
 from media_mcp.cli.rooms import reading
 from media_mcp.errors import MediaError
@@ -25,28 +23,6 @@ from media_mcp.job import Caller
 from media_mcp.settings import FILE_NAME, Settings, config_dir
 
 LOW_SPACE = 10**9
-PATIENCE = 120.0
-_ASK_DEVICE = """
-import json, sys
-from media_mcp.errors import MediaError
-from media_mcp.worker.device import find_device
-try:
-    device = find_device(sys.argv[1])
-    print(json.dumps({"name": device.name, "memory": device.memory}))
-except MediaError as error:
-    print(json.dumps({"problem": error.message, "fix": error.hint}))
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found. `vital`: nothing works without it. `fix` mends what is not ok."""
-
-    name: str
-    ok: bool
-    words: str
-    fix: str = ""
-    vital: bool = False
 
 
 async def check_all(settings: Settings) -> list[Finding]:
@@ -54,7 +30,7 @@ async def check_all(settings: Settings) -> list[Finding]:
     findings = [_python(), _packages(), _extra(), _settings_files()]
     findings += [_data_folder(settings), await _store(settings), _catalog(settings)]
     findings += [finding async for finding in _backends(settings)]
-    return [*findings, await _device(settings)]
+    return [*findings, await device(settings), loaded(settings), weights(settings)]
 
 
 def _python() -> Finding:
@@ -161,19 +137,3 @@ async def _backend(name: str, settings: Settings) -> Finding:
     except Exception as error:  # a third party's module; the other checks must still be told
         return Finding(label, False, f"cannot be loaded: {error!r}", "Update or uninstall it.")
     return Finding(label, readiness.ready, readiness.reason or "ready", readiness.fix)
-
-
-async def _device(settings: Settings) -> Finding:
-    """Ask the Python of the worker: only there may torch be imported."""
-    python = settings.worker_python or sys.executable
-    try:
-        with anyio.fail_after(PATIENCE):
-            command = [python, "-P", "-c", _ASK_DEVICE, settings.device]
-            asked = await anyio.run_process(command, check=False)
-        told = json.loads(asked.stdout)
-    except (OSError, ValueError, TimeoutError) as error:
-        words = f"{python} did not tell: {error}"
-        return Finding("device", False, words, "Set worker_python to a Python with media-mcp.")
-    if "problem" in told:
-        return Finding("device", False, told["problem"], told["fix"])
-    return Finding("device", ok=True, words=f"{told['name']}, {bytes_words(told['memory'])}")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
-from media_mcp.cli.checkups import Finding, check_all
+from media_mcp.cli.checkups import check_all
+from media_mcp.cli.finding import Finding
 from media_mcp.cli.outcome import ExitCode
 from media_mcp.cli.rooms import run_async
 from media_mcp.cli.text import clean, say, say_json

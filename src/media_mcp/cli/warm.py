@@ -14,7 +14,7 @@ from media_mcp.errors import BackendFailed, BadInput, MediaError, NotConfigured,
 from media_mcp.running import SERVER, Board
 from media_mcp.settings import FILE_NAME, Settings
 
-PATH = "/warm"
+PATH = "/v1/warm"
 PATIENCE = 5.0  # seconds to be answered at all; the load itself may take as long as it takes
 
 

@@ -1,4 +1,4 @@
-"""`POST /warm`: has this server load a model, and keep it as asked."""
+"""`POST /v1/warm`: has this server load a model, and keep it as asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from media_mcp.errors import BadInput, MediaError, NotConfigured, NotFound
 from media_mcp.server.app import App
 from media_mcp.server.warming import warm_up
 
-PATH = "/warm"
+PATH = "/v1/warm"
 MAX_BODY = 4096
 
 

@@ -49,7 +49,7 @@ def find_device(wanted: str) -> Device:
     """
     if wanted == "cpu":  # and torch need not be asked, which takes seconds
         return _measured(wanted)
-    names = _present()
+    names = present()
     if wanted == "auto":
         return _measured(next(iter(names)))
     if wanted == "cuda" and "cuda:0" in names:
@@ -62,7 +62,7 @@ def find_device(wanted: str) -> Device:
     return _measured(wanted)
 
 
-def _present() -> list[str]:
+def present() -> list[str]:
     """Return the devices torch can use, the best first."""
     try:
         import torch

@@ -53,6 +53,9 @@ FIXED: Mapping[str, str] = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+USUAL: Mapping[str, str] = {
+    "HF_ENABLE_PARALLEL_LOADING": "YES",  # diffusers reads shards at once: half the time for seven
+}
 
 
 def worker_environment(ours: Mapping[str, str], *, same_python: bool = True) -> dict[str, str]:
@@ -60,7 +63,7 @@ def worker_environment(ours: Mapping[str, str], *, same_python: bool = True) -> 
     passed = {name: value for name, value in ours.items() if _passes(name, value)}
     if same_python and "PYTHONPATH" in ours:
         passed["PYTHONPATH"] = ours["PYTHONPATH"]
-    return {**passed, **FIXED}
+    return {**USUAL, **passed, **FIXED}
 
 
 def _passes(name: str, value: str) -> bool:
