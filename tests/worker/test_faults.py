@@ -39,7 +39,7 @@ def named(name: str, base: type[Exception] = Exception) -> Exception:
     ("error", "package"),
     [
         (ModuleNotFoundError("No module named 'torchsde'", name="torchsde"), "torchsde"),
-        (ImportError("X requires the sentencepiece library but it was"), "sentencepiece"),
+        (ImportError("X requires the protobuf library but it was"), "protobuf"),
         (ModuleNotFoundError("No module", name="diffusers.pipelines.flux"), "diffusers"),
         (NameError("name 'ftfy' is not defined"), "ftfy"),
     ],
@@ -119,3 +119,15 @@ def test_an_unknown_pipeline_is_refused_with_the_nearest_or_all() -> None:
         find_pipeline("difusers")
     with pytest.raises(NotConfigured, match=r"pipeline '' .* Known: diffusers, "):
         find_pipeline("")
+
+
+def test_a_package_that_few_models_need_is_installed_by_itself() -> None:
+    for said, package in (("torchaudio", "torchaudio"), ("mistral-common", "mistral-common")):
+        told = met(ImportError(f"X requires the {said} library but it was"))
+        assert told.hint == f"Run: pip install {package}"
+
+
+def test_a_chain_of_errors_that_is_a_ring_has_an_end() -> None:
+    first, second = ValueError("a"), ValueError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert explain(first, "org/model") is None

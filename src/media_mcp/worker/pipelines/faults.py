@@ -13,9 +13,10 @@ from media_mcp.worker.full import is_out_of_memory
 from media_mcp.worker.residency import Residency
 from media_mcp.worker.work import Cancelled
 
-__all__ = ["explain", "is_out_of_memory", "missing_package", "readable_faults"]
+__all__ = ["explain", "is_out_of_memory", "missing_extra", "missing_package", "readable_faults"]
 EXTRA = "local"
-_REQUIRED = re.compile(r"requires the (\w+) library")
+_REQUIRED = re.compile(r"requires the ([\w-]+) library")
+_APART = frozenset({"torchaudio", "mistral-common", "uroman", "phonemizer", "sentencepiece"})
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
 
 
@@ -36,13 +37,22 @@ def readable_faults(weights: str, device: Device, residency: Residency) -> Itera
 def explain(error: BaseException, weights: str) -> MediaError | None:
     """Return what `error`, or one that caused it, means for the operator; None if unknown."""
     if package := missing_package(error):
-        return MissingExtra(package, EXTRA)
+        return missing_extra(package)
     for cause in _chain(error):
         if fault := _hub_fault(type(cause).__name__, weights):
             return fault
     if isinstance(error, OSError):
         return _file_fault(error, weights)
     return None
+
+
+def missing_extra(package: str) -> MissingExtra:
+    """Return the error for a package that is absent; what few models need is no part of ours."""
+    error = MissingExtra(package, EXTRA)
+    apart = package.lower().replace("_", "-")
+    if apart in _APART:
+        error.hint = f"Run: pip install {apart}"
+    return error
 
 
 def missing_package(error: BaseException) -> str | None:
@@ -55,10 +65,12 @@ def missing_package(error: BaseException) -> str | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+    seen: list[BaseException] = []  # libraries that raise anew can tie a chain into a ring
+    cause: BaseException | None = error
+    while cause is not None and not any(cause is one for one in seen):
+        yield cause
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
 
 
 def _hub_fault(name: str, weights: str) -> NotConfigured | None:

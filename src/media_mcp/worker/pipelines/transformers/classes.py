@@ -28,14 +28,6 @@ TASKS: Mapping[str, str] = {
     "MusicgenMelodyForConditionalGeneration": "music",
     "VisionEncoderDecoderModel": "caption",
 }
-# These need packages that are no part of media-mcp: torchaudio, or one for tokens or spectra.
-NEEDS: Mapping[str, str] = {
-    "MusicgenMelodyForConditionalGeneration": "torchaudio",
-    "VoxtralForConditionalGeneration": "mistral_common",
-    "VoxtralRealtimeForConditionalGeneration": "mistral_common",
-    "GraniteSpeechForConditionalGeneration": "torchaudio",
-    "GraniteSpeechPlusForConditionalGeneration": "torchaudio",
-}
 
 
 def find_class(spec: Mapping[str, Any]) -> Any:

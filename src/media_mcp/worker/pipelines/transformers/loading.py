@@ -8,13 +8,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from media_mcp.errors import MissingExtra, NotConfigured
+from media_mcp.errors import NotConfigured
 from media_mcp.worker.pipelines.diffusers.loading import DTYPES
-from media_mcp.worker.pipelines.transformers.classes import NEEDS, find_class
+from media_mcp.worker.pipelines.transformers.classes import find_class
 from media_mcp.worker.residency import Plan
 from media_mcp.worker.weights import estimate, local_folder
 from media_mcp.worker.work import Work
@@ -72,7 +71,7 @@ def sampling_rate(processor: Any) -> int:
 def plan(work: Work, dtype: str) -> Plan:
     """Look for the weights and say how large they are and what loads them."""
     spec = work.run.spec
-    _check_packages(find_class(spec).__name__)
+    find_class(spec)
     folder = find_weights(work, str(spec.get("weights", "")), spec.get("revision"))
     wanted = companions(spec) | _audio_tokenizer_of(folder, companions(spec))
     others = {role: find_weights(work, weights) for role, weights in wanted.items()}
@@ -83,14 +82,6 @@ def plan(work: Work, dtype: str) -> Plan:
 def companions(spec: Mapping[str, Any]) -> dict[str, str]:
     """Return the further weights that a card names, as a vocoder: their roles and places."""
     return {str(role): str(weights) for role, weights in (spec.get("companions") or {}).items()}
-
-
-def _check_packages(name: str) -> None:
-    package = NEEDS.get(name)
-    if package and find_spec(package) is None:
-        error = MissingExtra(package, "local")
-        error.hint = f"Run: pip install {package.replace('_', '-')}"
-        raise error
 
 
 def find_weights(work: Work, weights: str, revision: Any = None) -> Path:

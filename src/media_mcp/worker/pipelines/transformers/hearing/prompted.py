@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from media_mcp.errors import InvalidArguments
 from media_mcp.worker.pipelines.transformers.calling import Call, Steps, accepts, watched, wrong
 from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer, whole
 from media_mcp.worker.sound import Window
@@ -66,8 +65,8 @@ class Prompted(Hearer):
         with watched(steps, loaded.model):
             told = loaded.model.generate(**inputs, **self._options, max_new_tokens=most)
         told = getattr(told, "sequences", told)
-        given = inputs.get("input_ids")
-        return told if given is None or _encodes(loaded.model) else told[:, given.shape[1] :]
+        given = inputs.get("decoder_input_ids" if _encodes(loaded.model) else "input_ids")
+        return told if given is None else told[:, given.shape[1] :]
 
     def tokens(self, seconds: float) -> int:
         pace = _MOONSHINE if "Moonshine" in self.call.loaded.name else TOKENS_A_SECOND
@@ -78,13 +77,16 @@ class Prompted(Hearer):
         try:
             if hasattr(processor, "apply_transcription_request"):
                 more = rate if accepts(self._asked, "sampling_rate") else {}
-                made = self._asked(window.samples, **self._words, **more)
+                made = self._asked(window.samples, **self._words, **more, return_tensors="pt")
             elif accepts(processor.__call__, "text") and self._chats:
                 made = processor(text=self._question(), audio=window.samples, return_tensors="pt")
             else:
-                made = processor(window.samples, return_tensors="pt", **rate, **self._words)
+                made = processor(audio=window.samples, return_tensors="pt", **rate, **self._words)
         except ValueError as error:
-            raise _explained(error) from error
+            if "anguage" not in str(error):
+                raise
+            said = str(error).strip().splitlines()[0][:200]
+            raise wrong("language", said.rstrip(".")) from error
         return self.call.loaded.put(made)
 
     @property
@@ -111,12 +113,6 @@ class Prompted(Hearer):
 
 def _encodes(model: Any) -> bool:
     return bool(getattr(model.config, "is_encoder_decoder", False))
-
-
-def _explained(error: ValueError) -> InvalidArguments | ValueError:
-    """Return what a processor says of a language it does not know as the caller's error."""
-    said = str(error).strip()
-    return wrong("language", said.splitlines()[0][:200].rstrip(".")) if "anguage" in said else error
 
 
 def hearer(call: Call, times: str) -> Hearer:

@@ -51,7 +51,7 @@ def _spoken(call: Call, speaker: Speaker, part: str, steps: Steps, number: int) 
     with watched(steps, *speaker.modules):
         heard = speaker.speak(part)
     steps.reach(number * speaker.steps)
-    samples = heard.detach().float().cpu().numpy().reshape(-1)
+    samples = [] if heard is None else heard.detach().float().cpu().numpy().reshape(-1)
     if not len(samples):
         raise BadOutput(
             f"{call.loaded.name} said nothing to {part[:60]!r}.", "Try another seed or other words."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from media_mcp.errors import MissingExtra
 from media_mcp.worker import sentences
+from media_mcp.worker.pipelines.faults import missing_extra
 from media_mcp.worker.pipelines.transformers.calling import Call, set_to, wrong
 from media_mcp.worker.pipelines.transformers.speaking.speaker import Speaker, unknown_voice
 
@@ -44,9 +44,7 @@ class Vits(Speaker):
         tokenizer = self.call.loaded.processor
         for wanted, package in (("is_uroman", "uroman"), ("phonemize", "phonemizer")):
             if getattr(tokenizer, wanted, False) and find_spec(package) is None:
-                error = MissingExtra(package, "local")
-                error.hint = f"Run: pip install {package}"
-                raise error
+                raise missing_extra(package)
 
     def parts(self, text: str) -> list[str]:
         """Return the sentences, each a step."""
