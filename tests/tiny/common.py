@@ -55,6 +55,18 @@ def saved(folder: Path, *parts: Any) -> Path:
     return folder
 
 
+def loud(model: Any, *names: str) -> Any:
+    """Draw the named weights and codes anew: as they begin, codes and seeds would not be heard."""
+    import torch
+
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    with torch.no_grad():
+        for name, tensor in tensors:
+            if name.endswith(names):
+                tensor.normal_()
+    return model
+
+
 def t5_tokenizer() -> Any:
     from transformers import T5Tokenizer
 

@@ -62,8 +62,6 @@ def whisper(folder: Path) -> Path:
     return saved(folder, model, processor)
 
 
-
-
 def parakeet_encoder() -> Any:
     from transformers import ParakeetEncoderConfig
 

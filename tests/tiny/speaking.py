@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tiny.common import CHAT, LETTERS, letters_tokenizer, qwen_tokenizer, saved, t5_tokenizer
+
+from tiny.common import CHAT, LETTERS, letters_tokenizer, loud, qwen_tokenizer, saved, t5_tokenizer
 from tiny.hearing import mimi, qwen, vibevoice_encoder
 
 
@@ -125,7 +126,7 @@ def dia(folder: Path) -> Path:
         codebook_dim=2,
         sampling_rate=44100,
     )
-    saved(folder.parent / "dac", DacModel(codec))
+    saved(folder.parent / "dac", loud(DacModel(codec), "codebook.weight", "out_proj.weight"))
     encoder = DiaEncoderConfig(
         num_hidden_layers=1,
         hidden_size=16,
@@ -173,7 +174,7 @@ def csm(folder: Path) -> Path:
     depth = CsmDepthDecoderConfig(
         num_codebooks=4,
         backbone_hidden_size=16,
-        vocab_size=35,
+        vocab_size=64,
         hidden_size=16,
         intermediate_size=16,
         num_hidden_layers=1,
@@ -183,7 +184,7 @@ def csm(folder: Path) -> Path:
     )
     config = CsmConfig(
         num_codebooks=4,
-        vocab_size=35,
+        vocab_size=64,
         text_vocab_size=len(tokenizer),
         hidden_size=16,
         intermediate_size=16,
@@ -192,14 +193,14 @@ def csm(folder: Path) -> Path:
         num_key_value_heads=2,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.pad_token_id,
-        codebook_pad_token_id=34,
-        codebook_eos_token_id=33,
+        codebook_pad_token_id=63,
+        codebook_eos_token_id=62,
         audio_token_id=ids["<|AUDIO|>"],
         audio_eos_token_id=ids["<|audio_eos|>"],
         depth_decoder_config=depth,
-        codec_config=mimi(codes=35),
+        codec_config=mimi(codes=64),
     )
-    model = CsmForConditionalGeneration(config)
+    model = loud(CsmForConditionalGeneration(config), "embed_sum")
     processor = CsmProcessor(
         EncodecFeatureExtractor(sampling_rate=24000),
         tokenizer,
@@ -330,12 +331,16 @@ def bark(folder: Path) -> Path:
         BarkCoarseConfig,
         BarkConfig,
         BarkFineConfig,
-        BarkGenerationConfig,
         BarkModel,
         BarkProcessor,
         BarkSemanticConfig,
         BertTokenizer,
         EncodecConfig,
+    )
+    from transformers.models.bark.generation_configuration_bark import (
+        BarkCoarseGenerationConfig,
+        BarkFineGenerationConfig,
+        BarkSemanticGenerationConfig,
     )
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{x}" for x in LETTERS)]
@@ -354,9 +359,16 @@ def bark(folder: Path) -> Path:
         ),
         codec_config=codec,
     )
-    model = BarkModel(config)
-    model.generation_config = BarkGenerationConfig()
-    return saved(folder, model, BarkProcessor(tokenizer))
+    saved(folder, loud(BarkModel(config), "codebook.embed"), BarkProcessor(tokenizer))
+    told = {
+        "semantic_config": BarkSemanticGenerationConfig(do_sample=True).to_dict(),
+        "coarse_acoustics_config": BarkCoarseGenerationConfig().to_dict(),
+        "fine_acoustics_config": BarkFineGenerationConfig().to_dict(),
+        "sample_rate": 24000,
+        "codebook_size": 1024,
+    }
+    (folder / "generation_config.json").write_text(json.dumps(told))
+    return folder
 
 
 def speecht5(folder: Path) -> Path:
@@ -389,7 +401,7 @@ def speecht5(folder: Path) -> Path:
     vocoder = SpeechT5HifiGanConfig(
         upsample_initial_channel=16, resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]]
     )
-    saved(folder.parent / "hifigan", SpeechT5HifiGan(vocoder))
+    saved(folder.parent / "hifigan", loud(SpeechT5HifiGan(vocoder), "conv_post.weight"))
     return saved(folder, SpeechT5ForTextToSpeech(config), SpeechT5FeatureExtractor(), tokenizer)
 
 

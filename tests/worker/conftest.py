@@ -165,3 +165,31 @@ def t5() -> tuple[Any, Any]:
         vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2
     )
     return T5EncoderModel(config), T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=64)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder of a class's tiny weights, built when first asked for."""
+    under = tmp_path_factory.mktemp("tiny")
+
+    def folder(name: str) -> Path:
+        from tiny import speech
+
+        place = under / name
+        return place if place.exists() else speech.build(name, place)
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_residency() -> Residency:
+    """Where the tiny models stay loaded, whatever the test."""
+    return Residency(10**9, lambda: None)
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny: Callable[[str], Path], shared_residency: Residency) -> Any:
+    """A folder in which jobs of the transformers pipeline run on tiny weights."""
+    from speechkit import Place
+
+    return Place(tmp_path, tiny, shared_residency)

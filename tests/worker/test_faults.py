@@ -14,7 +14,7 @@ from media_mcp.errors import (
 )
 from media_mcp.worker.device import Device
 from media_mcp.worker.pipelines import find_pipeline
-from media_mcp.worker.pipelines.faults import readable_faults
+from media_mcp.worker.pipelines.faults import explain, readable_faults
 from media_mcp.worker.residency import Residency
 from media_mcp.worker.work import Cancelled
 

@@ -16,7 +16,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 VERSION = 3
 # The names that a card's `pipeline` may hold, and the kinds of media that each makes.
 PIPELINES: Mapping[str, frozenset[str]] = {
+    "chatterbox": frozenset({"audio"}),
     "diffusers": frozenset({"image"}),
+    "kokoro": frozenset({"audio"}),
     "tools": frozenset({"image", "video", "audio", "text"}),
     "transformers": frozenset({"audio", "text", "image"}),
 }

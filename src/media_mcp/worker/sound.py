@@ -5,7 +5,7 @@ Only these containers are opened: playlists and others that lead to further file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONTAINERS = "wav,mp3,flac,ogg,mov,mp4,m4a,matroska,webm,aac,avi"
 SILENCE = 10 ** (-60 / 20)  # of full scale
+PAUSE = 0.15  # seconds between parts that are spoken apart
 LONGEST = 6 * 3600.0  # seconds
 MOST_CHANNELS = 64
 MOST_RATE = 768_000
@@ -159,6 +160,15 @@ def _stream(container: InputContainer, name: str) -> AudioStream:
         given = f"{stream.rate:,} Hz in {stream.channels} channels"
         raise BadMedia(f"{name}: {given} are more than can be read.", "Give an ordinary recording.")
     return stream
+
+
+def joined(spoken: Sequence[Any], rate: int, pause: float = PAUSE) -> Any:
+    """Return sounds one after the other, with `pause` seconds of silence between them."""
+    import numpy
+
+    gap: Any = numpy.zeros(round(pause * rate), "float32")
+    pieces = [piece for sound in spoken for piece in (gap, sound)]
+    return numpy.concatenate(pieces[1:])
 
 
 def seconds(path: str, name: str = "audio") -> float:

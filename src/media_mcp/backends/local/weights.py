@@ -59,7 +59,7 @@ def _found(
         return _READY
     path = Path(os.path.expanduser(weights))  # noqa: PTH111 (pathlib's raises for unknown users)
     if path.is_absolute():
-        there = any((path / one).is_file() for one in _INDEXES) if main else path.exists()
+        there = _holds_a_model(path) if main else path.exists()
         return _READY if there else _absent_here(path)
     if not is_hub_id(weights):
         reason = f"weights: {weights[:80]!r} is no embedded:NAME, absolute path or ORG/NAME."
@@ -72,6 +72,10 @@ def _found(
 def is_hub_id(weights: str) -> bool:
     """Whether `weights` has the form of a repository on the hub: ORG/NAME."""
     return bool(_HUB_ID.match(weights))
+
+
+def _holds_a_model(folder: Path) -> bool:
+    return any((folder / one).is_file() for one in _INDEXES) or any(folder.glob("*.safetensors"))
 
 
 def _absent_here(path: Path) -> Readiness:

@@ -9,7 +9,9 @@ from media_mcp.errors import NotConfigured, did_you_mean
 from media_mcp.worker.work import Pipeline, Together
 
 PIPELINES: Mapping[str, str] = {
+    "chatterbox": "media_mcp.worker.pipelines.chatterbox:run",
     "diffusers": "media_mcp.worker.pipelines.diffusers:run",
+    "kokoro": "media_mcp.worker.pipelines.kokoro:run",
     "tools": "media_mcp.worker.pipelines.tools:run",
     "transformers": "media_mcp.worker.pipelines.transformers:run",
 }

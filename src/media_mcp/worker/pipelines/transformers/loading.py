@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from media_mcp.errors import NotConfigured
+from media_mcp.errors import BadCard, NotConfigured
 from media_mcp.worker.pipelines.diffusers.loading import DTYPES
+from media_mcp.worker.pipelines.fetching import from_hub
 from media_mcp.worker.pipelines.transformers.classes import find_class
 from media_mcp.worker.residency import Plan
 from media_mcp.worker.weights import estimate, local_folder
 from media_mcp.worker.work import Work
 
 AUDIO_TOKENIZER = "audio_tokenizer"  # the role of the model that turns codes into sound
+_PROCESSOR_FILE = "processor_config.json"
 _AUDIO_TOKENIZER_FILE = "audio_tokenizer_config.json"
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.npy")
 
@@ -71,12 +73,26 @@ def sampling_rate(processor: Any) -> int:
 def plan(work: Work, dtype: str) -> Plan:
     """Look for the weights and say how large they are and what loads them."""
     spec = work.run.spec
-    find_class(spec)
+    kind = find_class(spec)
     folder = find_weights(work, str(spec.get("weights", "")), spec.get("revision"))
+    _check_kind(kind, folder)
     wanted = companions(spec) | _audio_tokenizer_of(folder, companions(spec))
     others = {role: find_weights(work, weights) for role, weights in wanted.items()}
     size = sum(estimate(one, DTYPES[dtype]) for one in (folder, *others.values()))
     return Plan(size, lambda: load(work, folder, others, dtype))
+
+
+def _check_kind(kind: Any, folder: Path) -> None:
+    """Raise `BadCard` where the weights are of another class: it would load them as noise."""
+    wanted = getattr(getattr(kind, "config_class", None), "model_type", None)
+    told = _json(folder / "config.json")
+    found = told.get("model_type")
+    if wanted and found and wanted != found:
+        names = ", ".join(map(str, told.get("architectures") or [found]))
+        raise BadCard(
+            f"class: the weights in {folder} are of {names}, not {kind.__name__}.",
+            "Mend the model's card.",
+        )
 
 
 def companions(spec: Mapping[str, Any]) -> dict[str, str]:
@@ -86,19 +102,8 @@ def companions(spec: Mapping[str, Any]) -> dict[str, str]:
 
 def find_weights(work: Work, weights: str, revision: Any = None) -> Path:
     """Return the folder of `weights`, fetching it from the hub if it is a repository there."""
-    folder = local_folder(weights)
-    if folder is not None:
-        return folder
-    from huggingface_hub import snapshot_download
-
-    work.log(f"Looking for {weights} on this machine and on the hub.")
-    found = snapshot_download(
-        weights,
-        revision=revision,
-        allow_patterns=[*FILES, *(("*.py",) if work.run.spec.get("remote_code") else ())],
-        local_files_only=bool(work.run.spec.get("local_files_only", False)),
-    )
-    return Path(found)
+    code = ("*.py",) if work.run.spec.get("remote_code") else ()
+    return local_folder(weights) or from_hub(work, weights, (*FILES, *code), revision)
 
 
 def load(work: Work, folder: Path, others: Mapping[str, Path], dtype: str) -> Loaded:
@@ -153,7 +158,7 @@ def _audio_tokenizer_of(folder: Path, given: Mapping[str, str]) -> dict[str, str
 
 def _audio_tokenizer_entry(folder: Path) -> Mapping[str, Any]:
     try:
-        told = _json(folder / "processor_config.json").get(AUDIO_TOKENIZER)
+        told = _json(folder / _PROCESSOR_FILE).get(AUDIO_TOKENIZER)
         return told or _json(folder / _AUDIO_TOKENIZER_FILE)
     except (ValueError, AttributeError) as error:
         raise NotConfigured(
@@ -180,10 +185,11 @@ def _pointing_to(folder: Path, audio_tokenizer: Path | None) -> Iterator[Path]:
         raise OSError(f"there are no safetensors in {audio_tokenizer}")
     with tempfile.TemporaryDirectory() as made:
         for file in folder.iterdir():
-            if file.name != _AUDIO_TOKENIZER_FILE:
+            if file.name not in (_AUDIO_TOKENIZER_FILE, _PROCESSOR_FILE):
                 os.symlink(file.resolve(), Path(made) / file.name)  # noqa: PTH211
-        told = dict(entry) | {"audio_tokenizer_name_or_path": str(audio_tokenizer)}
-        (Path(made) / _AUDIO_TOKENIZER_FILE).write_text(json.dumps(told))
+        told = {**entry, "audio_tokenizer_name_or_path": str(audio_tokenizer)}
+        whole = {**_json(folder / _PROCESSOR_FILE), AUDIO_TOKENIZER: told}
+        (Path(made) / _PROCESSOR_FILE).write_text(json.dumps(whole))
         yield Path(made)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from media_mcp.worker import sound
 from media_mcp.worker.encode import save_sound
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps, watched, wrong
+from media_mcp.worker.pipelines.transformers.calling import Call, wrong
+from media_mcp.worker.pipelines.watching import Steps, watched
 from media_mcp.worker.work import Product
 
 LONGEST = 30.0  # seconds: what the weights were taught, and beyond which they fail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -12,7 +13,7 @@ from media_mcp.worker.pipelines.diffusers.loading import dtype_name, resident_na
 from media_mcp.worker.pipelines.faults import readable_faults
 from media_mcp.worker.pipelines.transformers.calling import Call
 from media_mcp.worker.pipelines.transformers.classes import find_class, task_of
-from media_mcp.worker.pipelines.transformers.loading import plan
+from media_mcp.worker.pipelines.transformers.loading import companions, plan
 from media_mcp.worker.residency import Resident
 from media_mcp.worker.work import Product, Work
 
@@ -35,7 +36,7 @@ def run(work: Work) -> Product:
     with readable_faults(str(spec.get("weights", "")), work.device, work.residency):
         task = room_of(find_class(spec).__name__)
         dtype = dtype_name(spec, work.device.kind)
-        name = resident_name(spec, dtype)
+        name = " ".join([resident_name(spec, dtype), *companions(spec).values()])
         with (
             work.residency.hold(name, lambda: plan(work, dtype), model=work.run.model) as resident,
             torch.inference_mode(),
@@ -54,7 +55,9 @@ def _done(work: Work, task: Task, resident: Resident, dtype: str) -> Product:
     call = Call.of(work, resident.value)
     call.seeded()
     started = perf_counter()
-    product = task(call)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the libraries tell their programmers
+        product = task(call)
     seconds = perf_counter() - started
     return replace(product, facts=dict(product.facts) | _facts(call, resident, dtype, seconds))
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from media_mcp.errors import BadMedia
 from media_mcp.worker.encode import save_text
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps, accepts, watched, wrong
+from media_mcp.worker.pipelines.transformers.calling import Call, accepts, wrong
+from media_mcp.worker.pipelines.watching import Steps, watched
 from media_mcp.worker.work import Product
 
 TOKENS = 256
@@ -49,7 +50,7 @@ def _said(call: Call, picture: Any, prompt: str, options: dict[str, Any]) -> str
     steps.end()
     given = inputs["input_ids"].shape[1] if _echoes(loaded.model, inputs) else 0
     text = loaded.processor.batch_decode(tokens[:, given:], skip_special_tokens=True)[0]
-    return _without(prompt, str(text).strip())
+    return str(text).strip()
 
 
 def _inputs(call: Call, picture: Any, prompt: str) -> Any:
@@ -83,10 +84,3 @@ def _echoes(model: Any, inputs: Any) -> bool:
     if "input_ids" not in inputs or getattr(model, "text_decoder", None) is not None:
         return False
     return not getattr(model.config, "is_encoder_decoder", False)
-
-
-def _without(prompt: str, text: str) -> str:
-    """Return text without the prompt that a model goes on from; a tag of a task is none."""
-    if prompt and text.lower().startswith(prompt.lower()) and len(text) > len(prompt):
-        return text
-    return text

@@ -7,8 +7,9 @@ from typing import Any
 
 from media_mcp.errors import BadCard, BadOutput
 from media_mcp.worker.encode import save_text
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps, watched
+from media_mcp.worker.pipelines.transformers.calling import Call
 from media_mcp.worker.pipelines.transformers.seeing import open_picture
+from media_mcp.worker.pipelines.watching import Steps, watched
 from media_mcp.worker.work import Product
 
 MAX_LENGTH = 4000

@@ -10,8 +10,9 @@ from typing import Any
 
 from media_mcp.worker import sound, subtitles
 from media_mcp.worker.encode import save_text
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps, wrong
+from media_mcp.worker.pipelines.transformers.calling import Call, wrong
 from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer
+from media_mcp.worker.pipelines.watching import Steps
 from media_mcp.worker.protocol import Made
 from media_mcp.worker.transcript import Transcript, joined
 from media_mcp.worker.work import Product

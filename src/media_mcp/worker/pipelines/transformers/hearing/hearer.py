@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from media_mcp.errors import did_you_mean
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps, wrong
+from media_mcp.worker.pipelines.transformers.calling import Call, wrong
+from media_mcp.worker.pipelines.watching import Steps
 from media_mcp.worker.sound import LONGEST, Window
 from media_mcp.worker.transcript import Segment
 

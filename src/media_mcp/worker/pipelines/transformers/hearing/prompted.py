@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps, accepts, watched, wrong
+from media_mcp.worker.pipelines.transformers.calling import Call, accepts, wrong
 from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer, whole
+from media_mcp.worker.pipelines.watching import Steps, watched
 from media_mcp.worker.sound import Window
 from media_mcp.worker.transcript import Segment
 
@@ -24,7 +25,7 @@ LEAST = 16  # tokens, however short a recording
 class Prompted(Hearer):
     def __init__(self, call: Call, times: str) -> None:
         super().__init__(call, times)
-        self._words = self._request()
+        self.told = self._request()
         self._options = call.options()
         self._given = self._options.pop("max_new_tokens", None)
 
@@ -77,11 +78,11 @@ class Prompted(Hearer):
         try:
             if hasattr(processor, "apply_transcription_request"):
                 more = rate if accepts(self._asked, "sampling_rate") else {}
-                made = self._asked(window.samples, **self._words, **more, return_tensors="pt")
+                made = self._asked(window.samples, **self.told, **more, return_tensors="pt")
             elif accepts(processor.__call__, "text") and self._chats:
                 made = processor(text=self._question(), audio=window.samples, return_tensors="pt")
             else:
-                made = processor(audio=window.samples, return_tensors="pt", **rate, **self._words)
+                made = processor(audio=window.samples, return_tensors="pt", **rate, **self.told)
         except ValueError as error:
             if "anguage" not in str(error):
                 raise

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps
+from media_mcp.worker.pipelines.transformers.calling import Call
 from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer, whole
 from media_mcp.worker.pipelines.transformers.hearing.prompted import Prompted
+from media_mcp.worker.pipelines.watching import Steps
 from media_mcp.worker.sound import Window
 from media_mcp.worker.transcript import Segment
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any
 
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps, watched, wrong
+from media_mcp.worker.pipelines.transformers.calling import Call, wrong
 from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer, language_of
+from media_mcp.worker.pipelines.watching import Steps, watched
 from media_mcp.worker.sound import Window
 from media_mcp.worker.transcript import Segment, Word
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from media_mcp.errors import BadOutput
+from media_mcp.worker import sound
 from media_mcp.worker.encode import save_sound
-from media_mcp.worker.pipelines.transformers.calling import Call, Steps, watched
+from media_mcp.worker.pipelines.transformers.calling import Call
 from media_mcp.worker.pipelines.transformers.speaking.speaker import Speaker
+from media_mcp.worker.pipelines.watching import Steps, watched
 from media_mcp.worker.work import Product
 
-PAUSE = 0.15  # seconds between parts that are spoken apart
 _HERE = "media_mcp.worker.pipelines.transformers.speaking"
 _SPEAKERS: Mapping[str, str] = {
     "BarkModel": "bark",
@@ -31,7 +32,7 @@ def run(call: Call) -> Product:
     parts = speaker.parts(call.text("text", "prompt"))
     steps = Steps(call.work, len(parts) * speaker.steps)
     spoken = [_spoken(call, speaker, part, steps, n) for n, part in enumerate(parts, 1)]
-    samples = joined(spoken, round(PAUSE * speaker.rate))
+    samples = sound.joined(spoken, speaker.rate)
     made = save_sound(call.work, samples, speaker.rate)
     facts = {"seconds": round(len(samples) / speaker.rate, 2), "sample_rate": speaker.rate}
     return Product((made,), facts | ({"parts": len(parts)} if len(parts) > 1 else {}))
@@ -57,12 +58,3 @@ def _spoken(call: Call, speaker: Speaker, part: str, steps: Steps, number: int) 
             f"{call.loaded.name} said nothing to {part[:60]!r}.", "Try another seed or other words."
         )
     return samples
-
-
-def joined(spoken: Sequence[Any], pause: int) -> Any:
-    """Return sounds one after the other, with `pause` samples of silence between them."""
-    import numpy
-
-    gap: Any = numpy.zeros(pause, "float32")
-    pieces = [piece for sound in spoken for piece in (gap, sound)]
-    return numpy.concatenate(pieces[1:])

@@ -8,7 +8,6 @@ from typing import Any
 from media_mcp.worker.pipelines.transformers.calling import Call
 from media_mcp.worker.pipelines.transformers.speaking.speaker import Speaker, unknown_voice
 
-
 SEMANTIC = 768  # tokens at most, as its authors have set it
 
 
@@ -18,7 +17,9 @@ class Bark(Speaker):
     def __init__(self, call: Call) -> None:
         super().__init__(call)
         self._voice = self._preset(call.take("voice"))
-        self._options = call.options("semantic_temperature", "coarse_temperature", "semantic_max_new_tokens")
+        self._options = call.options(
+            "semantic_temperature", "coarse_temperature", "semantic_max_new_tokens"
+        )
         # Two coarse codes of 75 a second for each semantic one of 49.9; of fine ones some passes.
         self.steps = int(self._options.get("semantic_max_new_tokens", SEMANTIC) * 4)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from media_mcp.worker import sentences
 from media_mcp.worker.pipelines.faults import missing_extra
-from media_mcp.worker.pipelines.transformers.calling import Call, set_to, wrong
+from media_mcp.worker.pipelines.transformers.calling import Call, wrong
 from media_mcp.worker.pipelines.transformers.speaking.speaker import Speaker, unknown_voice
+from media_mcp.worker.pipelines.watching import set_to
 
 
 class Vits(Speaker):
