@@ -117,7 +117,7 @@ def test_an_unknown_pipeline_is_refused_with_the_nearest_or_all() -> None:
     assert find_pipeline("diffusers").__name__ == "run"
     with pytest.raises(NotConfigured, match=r"pipeline 'difusers' .* Did you mean diffusers\?"):
         find_pipeline("difusers")
-    with pytest.raises(NotConfigured, match=r"pipeline '' .* Known: diffusers, "):
+    with pytest.raises(NotConfigured, match=r"pipeline '' .* Known: chatterbox, diffusers, "):
         find_pipeline("")
 
 
