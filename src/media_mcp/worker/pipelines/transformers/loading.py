@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from media_mcp.errors import BadCard, NotConfigured
+from media_mcp.errors import BadCard, NotConfigured, Refused
 from media_mcp.worker.pipelines.diffusers.loading import DTYPES
 from media_mcp.worker.pipelines.fetching import from_hub
 from media_mcp.worker.pipelines.transformers.classes import find_class
@@ -75,11 +75,30 @@ def plan(work: Work, dtype: str) -> Plan:
     spec = work.run.spec
     kind = find_class(spec)
     folder = find_weights(work, str(spec.get("weights", "")), spec.get("revision"))
+    _check_code(spec, folder)
     _check_kind(kind, folder)
     wanted = companions(spec) | _audio_tokenizer_of(folder, companions(spec))
     others = {role: find_weights(work, weights) for role, weights in wanted.items()}
     size = sum(estimate(one, DTYPES[dtype]) for one in (folder, *others.values()))
     return Plan(size, lambda: load(work, folder, others, dtype))
+
+
+def _check_code(spec: Mapping[str, Any], folder: Path) -> None:
+    """Raise `Refused` where weights come with code that the card does not ask for."""
+    told = _json(folder / "config.json")
+    if spec.get("remote_code") or not told.get("auto_map") or _is_known(told.get("model_type")):
+        return
+    raise Refused(
+        f"The weights in {folder} come with Python code of their own, which is not run.",
+        "Where you trust it, say `remote_code: true` in the card and set allow_remote_code = true.",
+    )
+
+
+def _is_known(model_type: Any) -> bool:
+    """Whether transformers has a class of its own for weights that bring code, too."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    return model_type in CONFIG_MAPPING
 
 
 def _check_kind(kind: Any, folder: Path) -> None:
