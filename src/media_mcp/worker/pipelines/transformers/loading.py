@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,13 +160,18 @@ def _companion(role: str, folder: Path, dtype: Any) -> Any:
 
 
 def _processor(folder: Path, audio_tokenizer: Path | None, remote_code: bool) -> Any:
-    """Return what prepares the inputs: a processor, or the tokenizer where there is no more."""
+    """Return what prepares the inputs: a processor, or the tokenizer where there is no more.
+
+    Weights with code may bring it within their model; then there is none.
+    """
     from transformers import AutoProcessor
 
-    with _pointing_to(folder, audio_tokenizer) as place:
+    lacking = (ValueError, OSError) if remote_code else ()
+    with suppress(*lacking), _pointing_to(folder, audio_tokenizer) as place:
         return AutoProcessor.from_pretrained(
             str(place), local_files_only=True, trust_remote_code=remote_code
         )
+    return None
 
 
 def _audio_tokenizer_of(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
