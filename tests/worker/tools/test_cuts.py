@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from media_mcp.errors import BadMedia, InvalidArguments
@@ -41,6 +43,29 @@ def test_a_piece_is_exact_to_the_frame_and_keeps_its_sound(bench: Bench, clip: P
     assert abs(seen.sound.shape[1] / 48_000 - 0.5) < 0.06
     assert abs(pitch(seen.sound) - 440) < 8
     assert used.steps[-1] == (6, 6)
+
+
+def test_a_piece_far_from_a_key_frame_has_exactly_its_frames(bench: Bench, tmp_path: Path) -> None:
+    # 240 frames at 24 a second, numbered, with a key frame every 100: beyond 2 s it seeks.
+    numbered = tmp_path / "numbered.mp4"
+    with av.open(str(numbered), "w") as container:
+        video = container.add_stream("libx264", rate=24, options={"g": "100"})
+        video.width, video.height, video.pix_fmt = 128, 32, "yuv420p"
+        for number in range(240):
+            picture = np.zeros((32, 128, 3), np.uint8)
+            for bit in range(8):
+                picture[:, 16 * bit : 16 * bit + 16] = 255 * (number >> bit & 1)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(video.encode(None))
+
+    for start in (0.99, 2.05, 5.3, 9.5):
+        used = bench.use("trim-video", video_url=numbered, start=start, seconds=0.5)
+        shown = [
+            sum(int(frame[16, 16 * bit + 8, 0] > 128) << bit for bit in range(8))
+            for frame in watch(used.path).frames
+        ]
+        first = int(start * 24 + 0.25)
+        assert shown == list(range(first, first + 12))
 
 
 @pytest.mark.parametrize(

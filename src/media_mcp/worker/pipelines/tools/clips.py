@@ -8,7 +8,7 @@ after its bytes: playlists, which would open further files, are out of reach.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -179,7 +179,8 @@ def _from(clip: Clip, start: float, *, seek: bool) -> Iterator[tuple[float, Fram
         stream = picture_stream(container, clip.path)
         origin = _start(stream)
         if seek:
-            container.seek(int((origin + start) / stream.time_base), stream=stream)
+            with suppress(av.FFmpegError):  # without an index it is read from its start
+                container.seek(int((origin + start) / stream.time_base), stream=stream)
         last = -1.0
         for frame in container.decode(stream):
             moment = frame.time - origin if frame.time is not None else last + float(1 / clip.fps)
