@@ -18,6 +18,7 @@ def catalog() -> Catalog:
         ("join two clips", "concat-videos"),
         ("put music under my video", "add-audio"),
         ("make a gif", "video-to-gif"),
+        ("convert a gif to mp4", "animation-to-video"),
         ("burn subtitles", "burn-subtitles"),
         ("resize picture", "resize-image"),
         ("crop a picture to a square", "crop-image"),

@@ -65,6 +65,9 @@ def _make_pictures(folder: Path) -> None:
         picture.save(folder / name)
         picture = picture.rotate(45)
     Image.new("RGBA", (40, 20), (255, 0, 0, 128)).save(folder / "logo.png")
+    still = Image.open(folder / "small.jpg")
+    frames = [still.rotate(30 * n) for n in range(4)]
+    frames[0].save(folder / "animation.gif", save_all=True, append_images=frames[1:], duration=200)
     mask = Image.new("L", (64, 64), 0)
     mask.paste(255, (16, 16, 48, 48))
     mask.save(folder / "mask.png")

@@ -145,6 +145,19 @@ def test_pictures_fade_into_one_another(bench: Bench, media: Path, tmp_path: Pat
     assert near(seen.colour(1.8), BLUE)
 
 
+def test_a_gif_becomes_a_video_with_its_timing(bench: Bench, media: Path) -> None:
+    call = {"video_url": media / "clip.mp4", "fps": 10, "max_width": 64}
+    gif = bench.use("video-to-gif", **call).path
+    seen = watch(bench.use("animation-to-video", image_url=gif, times=2).path)
+    assert seen.seconds == pytest.approx(4, abs=0.05)
+    assert seen.size == (64, 48)
+    moments = (0.2, 0.7, 1.2, 1.7, 2.2)
+    colours = (RED, GREEN, BLUE, WHITE, RED)
+    assert all(near(seen.colour(m), c) for m, c in zip(moments, colours, strict=True))
+    with pytest.raises(InvalidArguments, match="image_url: it is a still picture"):
+        bench.use("animation-to-video", image_url=media / "red.png")
+
+
 def test_times_must_fit_the_pictures(bench: Bench, media: Path) -> None:
     urls = [media / "red.png", media / "red.png"]
     with pytest.raises(InvalidArguments, match="durations: there are 1 for 2 pictures"):

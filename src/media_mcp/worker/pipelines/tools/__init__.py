@@ -39,7 +39,7 @@ THEMES: Mapping[str, tuple[str, ...]] = {
     "canvas": ("scale-video", "crop-video", "pad-video", "change-fps"),
     "overlays": ("overlay-video", "burn-subtitles"),
     "tracks": ("add-audio", "remove-audio", "extract-audio"),
-    "slides": ("images-to-video",),
+    "slides": ("images-to-video", "animation-to-video"),
     "sounds": (
         "trim-audio",
         "concat-audio",

@@ -62,6 +62,8 @@ def opened(path: Path, what: str = "a video") -> Iterator[Any]:
             yield container
     except av.FFmpegError as error:
         raise unreadable(path, what, (error.strerror or "damaged").lower()) from None
+    except (ValueError, ArithmeticError):
+        raise unreadable(path, what, "its data contradict each other") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from media_mcp.worker.pipelines.tools.canvas import on_ground
 from media_mcp.worker.pipelines.tools.clips import Frame, from_pixels
 from media_mcp.worker.pipelines.tools.faults import (
     MAX_FRAME_PIXELS,
+    MAX_FRAMES,
     check_length,
     check_size,
     wrong,
 )
 from media_mcp.worker.pipelines.tools.film import even, finish_film
 from media_mcp.worker.pipelines.tools.images import (
+    READ,
     Picture,
     anchored,
     colour_of,
@@ -37,6 +40,7 @@ from media_mcp.worker.pipelines.tools.tracks_io import (
 )
 from media_mcp.worker.work import Product, Work
 
+FASTEST = 50  # frames a second; GIF has no more
 LONGEST_SIDE = 1920  # pixels of a video whose size is not said
 LANCZOS = Image.Resampling.LANCZOS
 
@@ -123,3 +127,42 @@ def _frames(pictures: Iterator[Any], ends: Sequence[int], fade: int) -> Iterator
                 mixed = before + (picture.astype(numpy.float32) - before) * share
                 yield from_pixels(mixed.round().astype(numpy.uint8))
         before, start = picture.astype(numpy.float32), end
+
+
+def animation_to_video(
+    work: Work, image_url: Path, times: int = 1, color: str = "white"
+) -> Product:
+    """Make a video of an animated GIF, WebP, PNG or AVIF, shown so often; clear parts get a colour.
+
+    Raises `InvalidArguments` for a still picture.
+    """
+    seconds, size = _durations(image_url)
+    if len(seconds) < 2:
+        raise wrong("image_url", "it is a still picture.", "Show stills with images_to_video.")
+    check_size(*size, most=MAX_FRAME_PIXELS)
+    fps = Fraction(min(FASTEST, max(10, round(1 / min(seconds)))))
+    check_length(sum(seconds) * times, float(fps))
+    ends = [round(sum(seconds[: n + 1]) * fps) for n in range(len(seconds))]
+    colour_of("color", color)
+    each = (_frames(_animated(image_url, color), ends, 0) for _ in range(times))
+    shown = chain.from_iterable(each)
+    return finish_film(work, shown, size=size, fps=fps, count=ends[-1] * times)
+
+
+def _durations(path: Path) -> tuple[list[float], tuple[int, int]]:
+    """Return how many seconds each frame of an animation shows, and its size."""
+    open_image(path)  # which says what is wrong with a file that is no picture
+    seconds = []
+    with Image.open(path, formats=READ) as image:
+        for number in range(min(getattr(image, "n_frames", 1), MAX_FRAMES)):
+            image.seek(number)
+            image.load()
+            seconds.append(max(0.02, float(image.info.get("duration") or 100) / 1000))
+        return seconds, image.size
+
+
+def _animated(path: Path, color: str) -> Iterator[Any]:
+    with Image.open(path, formats=READ) as image:
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            yield numpy.asarray(on_paper(image.convert("RGBA"), color))
