@@ -185,7 +185,7 @@ def in_one_palette(pictures: list[Any]) -> list[Any]:
     """Reduce pictures to 256 colours that suit all of them, so that nothing flickers."""
     from PIL import Image
 
-    sample = pictures[:: max(1, len(pictures) // 12)][:12]
+    sample = pictures[:: -(-len(pictures) // 16)]  # sixteen at most, over all of it
     small = [one.resize((max(1, one.width // 2), max(1, one.height // 2))) for one in sample]
     sheet = Image.new("RGB", (small[0].width, small[0].height * len(small)))
     for row, one in enumerate(small):
