@@ -1,4 +1,4 @@
-"""Tiny pipelines that make clips, one for each family, with the parts that the real ones have."""
+"""Tiny pipelines that make clips: each family with the parts that the real one has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiny pipelines that make pictures, one for each family, with the parts that the real ones have."""
+"""Tiny pipelines that make pictures: each family with the parts that the real one has."""
 
 from __future__ import annotations
 
@@ -230,3 +230,13 @@ def qwen_image() -> Any:
         tokenizer=parts.qwen_tokenizer(),
         scheduler=parts.euler(use_dynamic_shifting=True),
     )
+
+
+def _llama() -> dict[str, Any]:
+    return {
+        "text_encoder_4": parts.llama_text(2, causal=True),
+        "tokenizer_4": parts.llama_tokenizer(),
+    }
+
+
+COMPONENTS = {"hidream": _llama}

@@ -17,7 +17,7 @@ VERSION = 3
 # The names that a card's `pipeline` may hold, and the kinds of media that each makes.
 PIPELINES: Mapping[str, frozenset[str]] = {
     "chatterbox": frozenset({"audio"}),
-    "diffusers": frozenset({"image"}),
+    "diffusers": frozenset({"image", "video", "audio"}),
     "kokoro": frozenset({"audio"}),
     "tools": frozenset({"image", "video", "audio", "text"}),
     "transformers": frozenset({"audio", "text", "image"}),

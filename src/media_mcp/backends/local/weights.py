@@ -15,11 +15,11 @@ from media_mcp.worker.protocol import PIPELINES
 EMBEDDED = "embedded:"
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
 _INDEX = "model_index.json"
-_INDEXES = (_INDEX, "config.json")  # of a pipeline of several models, of a single one
+_MODULAR = "modular_model_index.json"
+_INDEXES = (_INDEX, _MODULAR, "config.json")  # of pipelines of several models, of a single one
 _READY = Readiness(True)
 _ELSEWHERE = "Take another route, or a newer media-mcp."
 _WEIGHTLESS = ("tools",)
-_NOT_YET = ("ModularPipeline",)  # which has a loader of its own
 
 
 def readiness(
@@ -35,7 +35,7 @@ def readiness(
         known = ", ".join(PIPELINES)
         reason = f"the worker has no pipeline {pipeline[:40]!r}, only {known}."
         return Readiness(False, reason, _ELSEWHERE)
-    if makes not in PIPELINES[pipeline] or spec.get("class") in _NOT_YET:
+    if makes not in PIPELINES[pipeline]:
         reason = f"the worker's pipeline {pipeline!r} does not run this one: it makes {makes}."
         return Readiness(False, reason, _ELSEWHERE)
     if pipeline in _WEIGHTLESS:
@@ -46,7 +46,8 @@ def readiness(
 
 def _wanted(spec: Mapping[str, JSON]) -> Iterator[str]:
     yield str(spec.get("weights", ""))
-    yield from map(str, (spec.get("companions") or {}).values())
+    for more in ("companions", "components"):
+        yield from map(str, (spec.get(more) or {}).values())
     for lora in spec.get("loras", ()):
         yield str(lora["path"])
 
@@ -113,10 +114,12 @@ def snapshot(cache: Path, repo: str, revision: str) -> Path | None:
 
 def _whole(folder: Path) -> bool:
     """Whether nothing is missing: a download may have stopped half way."""
-    if not (folder / _INDEX).is_file():
-        return _has_shards(folder) if (folder / _INDEXES[1]).is_file() else any(folder.iterdir())
-    parts = [name for name, value in _read(folder / _INDEX).items() if _is_component(value)]
-    return all((folder / part).is_dir() and _has_shards(folder / part) for part in parts)
+    index = next((one for one in (_INDEX, _MODULAR) if (folder / one).is_file()), None)
+    if index is None:
+        return any(folder.iterdir())
+    parts = [name for name, value in _read(folder / index).items() if _is_component(value)]
+    there = [part for part in parts if index == _INDEX or (folder / part).is_dir()]
+    return all((folder / part).is_dir() and _has_shards(folder / part) for part in there)
 
 
 def _is_component(value: JSON) -> bool:

@@ -50,8 +50,16 @@ def _call(run: Run) -> dict[str, JSON]:
     hidden = dict.fromkeys([*_WORKERS, *filter(None, [spec.get("enlarge")])])
     names = spec.get("map", {})
     if isinstance(names, dict):  # else `request_for` says what is wrong
-        spec = {**spec, "map": names | hidden}
+        spec = {**spec, "map": _sizes(run) | names | hidden}
     return request_for(run.model, replace(run.route, spec=spec), run.arguments)
+
+
+def _sizes(run: Run) -> dict[str, JSON]:
+    """Return rules that say sizes as diffusers take them, for those that a card has none for."""
+    if run.route.spec.get("pipeline") != "diffusers":
+        return {}
+    sizes = (param.name for param in run.model.inputs if param.form == "size")
+    return {name: {"to": ["width", "height"]} for name in sizes}
 
 
 def _seed(run: Run, arguments: Mapping[str, JSON]) -> int:

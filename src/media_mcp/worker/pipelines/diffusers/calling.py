@@ -24,7 +24,9 @@ FPS = 24.0
 SIZE = ("width", "height")
 TABLE = ("resolution", "aspect_ratio")
 _QUOTED = re.compile(r"[`'](\w+)[`']")
-_ELSEWHERE = frozenset({"loras"})  # read by others than the pipeline's call
+_ELSEWHERE = frozenset(  # read by others than the pipeline's call
+    {"loras", "format", "output_format", "output_quality", "video_output_type", "video_quality"}
+)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from media_mcp.errors import BadMedia
+from media_mcp.worker.sound import CONTAINERS
 from media_mcp.worker.work import Work
 
 
@@ -91,7 +92,7 @@ def open_clip(path: str, said: str, pace: Pace) -> Clip:
     import av
 
     try:
-        with av.open(path) as container:
+        with _container(path) as container:
             stream = container.streams.video[0]
             own = float(stream.average_rate or stream.guessed_rate or 0)
             frames = _paced(container.decode(stream), own, pace) if own else []
@@ -120,7 +121,7 @@ def open_sound(path: str, said: str, rate: int) -> Any:
     import numpy
 
     try:
-        with av.open(path) as container:
+        with _container(path) as container:
             stream = container.streams.audio[0]
             resampler = av.AudioResampler(format="fltp", rate=rate)
             frames = [
@@ -132,6 +133,15 @@ def open_sound(path: str, said: str, rate: int) -> Any:
     if not parts:
         raise _unreadable(said, "sound", None)
     return numpy.concatenate(parts, axis=-1)
+
+
+def _container(path: str) -> Any:
+    """Open a file, and no playlist or other that leads to further files."""
+    import av
+
+    return av.open(
+        f"file:{path}", options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    )
 
 
 def _unreadable(said: str, wanted: str, error: Exception | None) -> BadMedia:
