@@ -33,11 +33,18 @@ class Door:
     app: App
     client: Client
 
-    async def call(self, model: str, arguments: dict[str, Any], progress: Any = None) -> Any:
+    async def begin(
+        self, model: str, arguments: dict[str, Any], progress: Any = None, *, fresh: bool = False
+    ) -> Any:
+        """Ask for a run; return the answer, which may be that it goes on."""
+        asked = {"model": model, "arguments": arguments, "fresh": fresh}
+        return await self.client.call_tool("run_model", asked, progress_callback=progress)
+
+    async def call(
+        self, model: str, arguments: dict[str, Any], progress: Any = None, *, fresh: bool = False
+    ) -> Any:
         """Run a model until it is over; return the facts of the answer."""
-        result = await self.client.call_tool(
-            "run_model", {"model": model, "arguments": arguments}, progress_callback=progress
-        )
+        result = await self.begin(model, arguments, progress, fresh=fresh)
         facts = result.structured_content
         while facts.get("state") in ("queued", "running"):
             more = await self.client.call_tool("get_job", {"job_id": facts["job_id"]})

@@ -192,7 +192,7 @@ def _ltx2_autoencoder() -> Any:
 
 def _ltx2_sound() -> Any:
     return diffusers.AutoencoderKLLTX2Audio(
-        base_channels=4,
+        base_channels=16,  # as many as its latents have: eight, twice
         output_channels=2,
         ch_mult=(1, 1, 1),
         num_res_blocks=1,

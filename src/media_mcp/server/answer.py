@@ -173,7 +173,9 @@ def job_facts(job: Job, *, joined: bool = False, first_asset: int = 0) -> dict[s
         why_route=shorten(job.why_route, 150),
         progress=progress(job),
         findings=[shorten(finding, 100) for finding in job.findings[:2]],
-        speed=_lossy(job),
+        speed=_told(job, "speed", 30),
+        changed=_told(job, "changed", 80),
+        ignored=_told(job, "ignored", 30),
         joined=joined or None,
         error=_error(job),
     )
@@ -183,10 +185,13 @@ def job_facts(job: Job, *, joined: bool = False, first_asset: int = 0) -> dict[s
     return facts
 
 
-def _lossy(job: Job) -> list[str] | None:
-    """Return the speed settings that changed what came out."""
-    told = job.facts.get("speed")
-    return [shorten(str(one), 30) for one in told[:3]] if isinstance(told, list | tuple) else None
+def _told(job: Job, name: str, length: int) -> list[str] | None:
+    """Return what a backend told of a job: speed settings that changed what came out, sizes that
+    came out otherwise, arguments that the model's route has no place for."""
+    told = job.facts.get(name)
+    if not isinstance(told, list | tuple):
+        return None
+    return [shorten(str(one), length) for one in told[:3]]
 
 
 def progress(job: Job) -> str | None:
