@@ -98,9 +98,13 @@ SAMPLES = [
     "fal-ai/flux/dev",
     "local/flux-2-klein-4b-edit",
     "local/wan-2.1-vace-1.3b",
-    "local/ltx-2",
-    "fal-ai/hunyuan-video-v1.5/image-to-video",  # a class without a callback
-    "local/stable-audio-open",  # one more
+    "local/stable-audio-open",  # a class without a callback
+]
+STOPPED = [
+    "fal-ai/flux/dev",
+    "local/wan-2.1-vace-1.3b",
+    "fal-ai/hunyuan-video-v1.5/text-to-video",  # one more without a callback
+    "local/stable-audio-open",
 ]
 
 
@@ -117,7 +121,7 @@ async def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(
     assert made[0] == made[1] != made[2]
 
 
-@pytest.mark.parametrize("model", [one for one in SAMPLES if BY_MODEL[one].steps == 2])
+@pytest.mark.parametrize("model", STOPPED)
 async def test_a_cancelled_job_stops_in_its_steps_and_the_next_is_right(
     door: Any, media: Callable[[Any], Any], model: str
 ) -> None:
@@ -131,7 +135,9 @@ async def test_a_cancelled_job_stops_in_its_steps_and_the_next_is_right(
     assert not job.assets
     assert job.step is not None and job.step < (job.total or 0)
     again = await door.call(model, arguments_of(case, media), fresh=True)
-    assert again["assets"][0]["uri"] == before["assets"][0]["uri"]
+    assert again["state"] == "succeeded"
+    if model in SAMPLES:
+        assert again["assets"][0]["uri"] == before["assets"][0]["uri"]
 
 
 async def _cancelled_in_mid_run(door: Any, model: str, arguments: dict[str, Any]) -> str:

@@ -214,6 +214,7 @@ def _encode_clip(
 ) -> None:
     with container_for(path) as container:
         video = video_stream(container, _size(frames[0]), fps, wish)
+        video.codec_context.thread_count = 1  # so that the bytes are the same on every machine
         audio = None
         if sound is not None:
             sound = Sound(waves(sound.samples), sound.rate)

@@ -50,7 +50,8 @@ def canvas(pipe: Any, call: Call) -> tuple[int, int] | None:
     one = picture[0] if isinstance(picture, list) and picture else picture
     if not _is_picture(one) or not {"strength", "max_area"} & call.takes.keys():
         return None
-    area, multiple = sizes.native_area(pipe), sizes.side_multiple(pipe)
+    area = call.kwargs.get("max_area") or sizes.native_area(pipe)
+    multiple = sizes.side_multiple(pipe)
     return sizes.scaled(_size(one), area, multiple, up="max_area" in call.takes)
 
 
