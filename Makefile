@@ -10,7 +10,7 @@ INSTALL := $(PIP) install --quiet --no-compile --constraint constraints.txt
 PROMPT ?= a red circle above a blue square on a yellow background
 export PROMPT
 
-.PHONY: help demo test lint types house docs tests fmt bench train wheel clean
+.PHONY: help demo test lint types house docs tests fmt bench fuzz train wheel clean
 
 help:
 	@echo "make demo [PROMPT=…]  draw a picture through the real server, as an MCP client would"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint | fmt       check or mend the style"
 	@echo "make docs             write the generated pages under docs/"
 	@echo "make bench            measure against peers; writes docs/benchmarks.md and .svg"
+	@echo "make fuzz             fuzz decoders and parsers for ten minutes, or FUZZ_SECONDS"
 	@echo "make train            train the embedded model from scratch"
 	@echo "make wheel            build the wheel into dist/"
 
@@ -51,6 +52,9 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.local
 	$(BIN)/python benchmarks/run.py
+
+fuzz: $(VENV)/.dev
+	@PYTHONPATH=tests/hostile $(BIN)/python tests/hostile/fuzz.py
 
 train: $(VENV)/.local
 	$(MAKE) -C training PYTHON=$(abspath $(BIN)/python)

@@ -320,6 +320,11 @@ def test_broken_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
     assert "card.yaml:2: " in fault(tmp_path, "id: [a\ntitle: b: c\n").message
 
 
+@pytest.mark.parametrize("text", ["id: a\x01b\n", "as_of: 2026-99-99\n", "id: " + "[" * 50_000])
+def test_what_is_no_yaml_at_all_is_refused(tmp_path: Path, text: str) -> None:
+    assert "card.yaml:1: " in fault(tmp_path, text).message
+
+
 @pytest.mark.parametrize("text", ["", "- a list\n", "just words\n"])
 def test_a_card_must_be_a_mapping(tmp_path: Path, text: str) -> None:
     assert "a card is a mapping" in fault(tmp_path, text).message

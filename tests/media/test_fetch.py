@@ -276,6 +276,7 @@ async def test_a_host_that_has_no_name_is_said(store: MediaStore) -> None:
         "http://a..b/",
         "http://xn--/",
         "http://" + "a" * 300,
+        "http://example.test/\udc80",
         "http://�/",
     ],
 )

@@ -316,6 +316,7 @@ async def test_a_data_uri_holds_its_bytes_in_base64_or_percent_signs(
         ("data:image/png;base64", "has no comma"),
         ("data:image/png;base64,!!!!", "does not hold valid base64"),
         ("data:image/png;base64,abc", "does not hold valid base64"),
+        ("data:image/png;base64,\udc80bc=", "does not hold valid base64"),
         ("data:,", "The file is empty"),
         ("data:text/plain," + "x" * 200_001, "larger than 200,000 bytes"),
         ("data:text/plain," + "x" * 900_000, "larger than 200,000 bytes"),

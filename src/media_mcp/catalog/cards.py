@@ -175,6 +175,8 @@ def _variants(path: Path, text: str) -> list[tuple[Where, Raw]]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise _bad(path, line, str(error.problem)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _bad(path, 1, f"it is no YAML ({type(error).__name__})") from None
     if not isinstance(raw, dict):
         raise _bad(path, 1, "a card is a mapping with id, title, task, inputs, outputs and routes")
     variants = raw.pop("variants", None)

@@ -135,5 +135,5 @@ async def _in_words(shown: str, seconds: float) -> AsyncIterator[None]:
         raise BadMedia(f"{shown} redirects more than {MAX_REDIRECTS} times.", again) from None
     except httpx2.UnsupportedProtocol:
         raise BadMedia(f"{shown} leads away from http and https.", again) from None
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         raise BadMedia(f"{shown} cannot be fetched ({type(error).__name__}).", again) from None

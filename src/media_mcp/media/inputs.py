@@ -188,10 +188,10 @@ def _decode(uri: str, limit: int) -> bytes:
         raise BadMedia("The data: URI has no comma before its data.", "Write data:<type>;base64,…")
     if len(payload) > 4 * limit:
         raise too_big(limit)
-    data = unquote_to_bytes(payload)
-    if not head.lower().endswith(";base64"):
-        return data
     try:
+        data = unquote_to_bytes(payload)
+        if not head.lower().endswith(";base64"):
+            return data
         return base64.b64decode(b"".join(data.split()), validate=True)
     except (binascii.Error, ValueError):
         raise BadMedia(
