@@ -7,7 +7,7 @@ after its bytes: playlists, which would open further files, are out of reach.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +17,6 @@ from typing import Any
 
 import av
 
-from media_mcp.errors import BadMedia
 from media_mcp.worker.pipelines.tools.faults import MAX_FRAME_PIXELS, unreadable
 
 DEMUXERS: Mapping[str, str] = {
@@ -278,11 +277,3 @@ def from_pixels(array: Any) -> Frame:
 def painted(frame: Frame, paint: Callable[[Any], Any]) -> Frame:
     """Return a frame whose pixels `paint` has changed."""
     return from_pixels(paint(pixels(frame)))
-
-
-def first_of(items: Iterable[Frame], path: Path) -> Frame:
-    """Return the first frame. Raises `BadMedia` where there is none."""
-    found = next(iter(items), None)
-    if found is None:
-        raise BadMedia(f"{path.name[:80]} has no frame there.", "Take another moment.")
-    return found

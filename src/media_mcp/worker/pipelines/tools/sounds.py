@@ -19,7 +19,6 @@ from media_mcp.worker.pipelines.tools.tracks_io import (
     Track,
     faded,
     filled,
-    limited,
     louder,
     mixed,
     open_track,
@@ -27,6 +26,7 @@ from media_mcp.worker.pipelines.tools.tracks_io import (
     regular,
     repeated,
     silence,
+    softened,
 )
 from media_mcp.worker.work import Product, Work
 
@@ -95,7 +95,7 @@ def _over(tracks: Sequence[Track], crossfade: float) -> Blocks:
         if tail is not None:
             blocks = regular(blocks, joint)
             head = next(blocks)
-            yield limited(head * swell + tail * swell[::-1])
+            yield softened(head * swell + tail * swell[::-1])
         tail = yield from _but_last(blocks, joint)
     yield tail
 
@@ -164,7 +164,7 @@ def fade_audio(
     again = repeated(lambda: read(track))
     cut = filled(again, round(long * track.rate), track.channels)
     changed = faded(louder(cut, decibels(volume)), track.rate, long, fade_in, fade_out)
-    return finish_like(work, track, (limited(block) for block in changed), long)
+    return finish_like(work, track, (softened(block) for block in changed), long)
 
 
 def convert_audio(

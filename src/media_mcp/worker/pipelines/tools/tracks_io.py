@@ -200,10 +200,10 @@ def mixed(sources: Sequence[Iterable[Any]], channels: int = 2, samples: int = 48
         total = numpy.zeros((channels, max(block.shape[1] for block in blocks)), numpy.float32)
         for block in blocks:
             total[:, : block.shape[1]] += block
-        yield limited(total)
+        yield softened(total)
 
 
-def limited(block: Any) -> Any:
+def softened(block: Any) -> Any:
     """Bend what lies above 0.8 of full scale so that it stays below 0.98."""
     over = numpy.abs(block) > 0.8
     if not over.any():
