@@ -19,8 +19,9 @@ import anyio
 
 import media_mcp
 from bench import Bench, Row
+from media_mcp.backends.instances import Instance as Place
 from media_mcp.backends.local import Local
-from media_mcp.backends.local.configuration import Configuration
+from media_mcp.backends.local.configuration import configuration
 from media_mcp.catalog.catalog import Catalog
 from media_mcp.catalog.model import Model
 from media_mcp.job import Caller, Job, JobState, Route
@@ -144,11 +145,11 @@ def real(folder: Path, size: Size, *, plain: bool) -> Tally:
 
 async def _real(folder: Path, size: Size, *, plain: bool) -> Tally:
     models = {f"m{n}": _sketch(folder, f"m{n}") for n in range(size.models)}
-    place = Configuration(
-        name="local", device=("cpu",), memory_budget=int((size.slots + 0.5) * SKETCH_BYTES)
+    budget = int((size.slots + 0.5) * SKETCH_BYTES)
+    settings = Settings(
+        data_dir=folder / "data", overdue_seconds=BOUND, device="cpu", memory_budget=budget
     )
-    backend = (Plain if plain else Local)(place)
-    settings = Settings(data_dir=folder / "data", overdue_seconds=BOUND)
+    backend = (Plain if plain else Local)(configuration(Place("local"), settings))
     media = MediaStore(folder / "data" / "assets")
     queue = Queue(settings, {"local": backend}, media, models.__getitem__)
     began, ended = time.perf_counter(), []

@@ -32,7 +32,7 @@ def test_every_part_is_told(cli):
 
 def test_lines_for_people_are_aligned(cli):
     out = cli("doctor", "--device", "cpu").out
-    assert "ok    backend rehearsal  ready\n" in out
+    assert re.search("^ok    backend rehearsal  +ready$", out, re.MULTILINE)
 
 
 def test_a_card_with_an_error_is_told_and_hides_nothing_else(cli, card: Callable[..., Path]):
@@ -40,7 +40,7 @@ def test_a_card_with_an_error_is_told_and_hides_nothing_else(cli, card: Callable
     path.write_text(path.read_text().replace("task: text-to-image", "task: Text To Image"))
     ended = cli("doctor", "--device", "cpu")
     assert ended.code == 3
-    assert f"FAIL  catalog            {Path('catalog') / path.name}:3: task" in ended.out
+    assert re.search(rf"^FAIL  catalog +catalog/{path.name}:3: task", ended.out, re.MULTILINE)
     assert "Mend the card" in ended.out
     assert "ok    store" in ended.out
 

@@ -29,3 +29,12 @@ def test_a_zipf_stream_loads_a_fifth_of_what_order_of_arrival_does_and_none_wait
 def test_what_waits_all_at_once_loads_each_model_once(affinity, tmp_path):
     told = affinity.simulate(tmp_path / "a", 8, 3, plain=False, in_flight=affinity.JOBS)
     assert told.loads == 8
+
+
+def test_a_real_worker_loads_each_model_once_where_order_of_arrival_loads_more(affinity, tmp_path):
+    size = affinity.Size(models=4, slots=2, jobs=24, in_flight=24)
+    told = affinity.real(tmp_path / "real", size, plain=False)
+    memory = affinity.Memory(size.slots)
+    for name in affinity.zipf(size.models, size.jobs):
+        memory.use(name)
+    assert told.loads == 4 < memory.loads

@@ -7,7 +7,6 @@ profile that has changed is out of date.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -94,6 +93,8 @@ class Environment:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other processes from making or removing it. Raises `NotConfigured` if one does."""
+        import fcntl  # Windows has none, and only who makes an environment needs it
+
         try:
             self.home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = (self.home.parent / f"{self.name}.lock").open("w")
