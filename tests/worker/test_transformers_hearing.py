@@ -94,6 +94,18 @@ def test_whisper_moves_through_a_recording_longer_than_it_can_hear_at_once(place
     assert place.made(product, 1).startswith(b"1\n00:00:")
 
 
+def test_whisper_tells_how_far_it_is_within_a_window_of_many(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from media_mcp.worker.pipelines.transformers.hearing.whisper import Whisper
+
+    monkeypatch.setattr(Whisper, "seconds", 64.0)
+    product = place.run(WHISPER, audio=place.recording(70), language="en")
+    assert product.facts["seconds_heard"] == 70
+    assert {total for _, total in place.steps} == {70}
+    assert len(place.steps) > 2 and place.steps[-1] == (70, 70)
+
+
 def test_a_long_recording_is_heard_in_windows_and_its_seconds_are_told(place: Place) -> None:
     product = place.run(CTC, audio=place.recording(70))
     told = json.loads(place.made(product))

@@ -11,7 +11,7 @@ from typing import Any
 from media_mcp.worker import sound, subtitles
 from media_mcp.worker.encode import save_text
 from media_mcp.worker.pipelines.transformers.calling import Call, wrong
-from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer
+from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer, Within
 from media_mcp.worker.pipelines.watching import Steps
 from media_mcp.worker.protocol import Made
 from media_mcp.worker.transcript import Transcript, joined
@@ -72,18 +72,8 @@ def _has_frames(name: str) -> bool:
 
 
 def _inner(steps: Steps, window: sound.Window, length: float, hearer: Hearer) -> Steps:
-    """Return what counts within a window: tokens where there is but one, else nothing."""
-    return steps if length <= hearer.seconds else Within(steps)
-
-
-class Within(Steps):
-    """Counts nothing, as seconds are what is told; a cancellation still comes through."""
-
-    def __init__(self, steps: Steps) -> None:
-        super().__init__(steps.work, 1)
-
-    def reach(self, done: int) -> None:
-        self.work.check()
+    """Return what counts within a window: tokens where there is but one, else seconds."""
+    return steps if length <= hearer.seconds else Within(steps, window.start)
 
 
 def _written(call: Call, transcript: Transcript, times: str) -> Made:

@@ -52,6 +52,23 @@ class Hearer(ABC):
         """Return what is said in a window, in seconds from its beginning."""
 
 
+class Within(Steps):
+    """Counts no passes within one window of many, as seconds are what is told there; a cancellation
+    still comes through each."""
+
+    def __init__(self, steps: Steps, start: float) -> None:
+        super().__init__(steps.work, 1)
+        self._steps = steps
+        self._start = start
+
+    def reach(self, done: int) -> None:
+        self.work.check()
+
+    def passed(self, seconds: float) -> None:
+        """So many seconds of the window were heard."""
+        self._steps.reach(int(self._start + seconds))
+
+
 def whole(window: Window, text: str) -> list[Segment]:
     """Return a window's text as one stretch."""
     return [Segment(0.0, window.seconds, text.strip())] if text.strip() else []

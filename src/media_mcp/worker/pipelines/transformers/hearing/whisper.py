@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 from typing import Any
 
 from media_mcp.worker.pipelines.transformers.calling import Call, wrong
-from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer, language_of
+from media_mcp.worker.pipelines.transformers.hearing.hearer import Hearer, Within, language_of
 from media_mcp.worker.pipelines.watching import Steps, watched
 from media_mcp.worker.sound import Window
 from media_mcp.worker.transcript import Segment, Word
@@ -60,6 +60,7 @@ class Whisper(Hearer):
                 return_timestamps=self.times != "none" or window.seconds > _SHORT,
                 return_token_timestamps=self.times == "word",
                 return_segments=True,
+                monitor_progress=_monitor(steps),
             )
         return list(self._segments(told["segments"][0], window))
 
@@ -112,6 +113,13 @@ class Whisper(Hearer):
             text = tokenizer.decode(held)
         if text.strip() and held:
             yield Word(start, max(start, ends[-1]), text.strip())
+
+
+def _monitor(steps: Steps) -> Callable[[Any], None] | None:
+    """Return what tells the seconds that Whisper has moved on; its frames are of 10 ms."""
+    if not isinstance(steps, Within):
+        return None
+    return lambda told: steps.passed(float(told[0][0]) / 100)
 
 
 def _known(config: Any) -> dict[str, str]:
