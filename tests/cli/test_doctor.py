@@ -106,3 +106,30 @@ def test_missing_packages_are_told_with_the_command_that_brings_them(
     assert "lacks rich" in parts["packages"]["words"]
     assert "torch" in parts["[local]"]["words"]
     assert parts["[local]"]["fix"] == 'Run: pip install "media-mcp[local]"'
+
+
+def test_weights_on_disk_are_told_with_their_size_and_what_mends_a_half_one(
+    cli, card: Callable[..., Path], place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HF_HUB_CACHE", str(place / "hub"))
+    card(route="{backend: local, spec: {pipeline: diffusers, weights: acme/painter}}")
+    assert found(cli("doctor", "--json", "--device", "cpu"))["weights"]["words"].startswith("none")
+    home = place / "hub" / "models--acme--painter"
+    folder = home / "snapshots" / "c0ffee"
+    (folder / "unet").mkdir(parents=True)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text("c0ffee")
+    (folder / "model_index.json").write_text('{"unet": ["d", "U"], "vae": ["d", "V"]}')
+    (folder / "unet" / "w.safetensors").write_bytes(bytes(2500))
+    half = found(cli("doctor", "--json", "--device", "cpu"))["weights"]
+    assert not half["ok"]
+    assert "acme/painter 2.54 kB; not whole: acme/painter" in half["words"]
+    assert half["fix"] == "Run: media-mcp pull my/model"
+    (folder / "vae").mkdir()
+    assert found(cli("doctor", "--json", "--device", "cpu"))["weights"]["ok"]
+
+
+def test_the_device_is_told_with_its_memory_and_what_torch_was_built_for(cli):
+    parts = found(cli("doctor", "--json", "--device", "cpu"))
+    assert re.search(r"cpu, \S+ \S+ \(\S+ \S+ free\), torch \S+ for CPU", parts["device"]["words"])
+    assert parts["loaded"]["words"] == "nothing: no worker runs for this data folder"

@@ -11,6 +11,7 @@ from functools import partial
 from time import perf_counter
 
 import anyio
+from anyio import to_thread
 
 from media_mcp.backends.base import Readiness, Report, Run, Together
 from media_mcp.backends.instances import Instance
@@ -22,6 +23,7 @@ from media_mcp.backends.local.needs import unmet
 from media_mcp.backends.local.party import Party
 from media_mcp.backends.local.pool import Pool
 from media_mcp.backends.local.process import WorkerProcess
+from media_mcp.backends.local.twins import advised
 from media_mcp.backends.local.wire import EXACTLY, to_error, to_result, to_wire
 from media_mcp.catalog.model import Model
 from media_mcp.errors import BackendFailed, MissingExtra, NotConfigured, Refused, WorkerDied
@@ -233,7 +235,9 @@ class Local:
         finally:
             worker.ignore(run.job_id)
         if isinstance(end, protocol.Failed):
-            raise to_error(end)
+            settings = self._keeping.settings
+            error = to_error(end)
+            raise await to_thread.run_sync(advised, error, settings, run.model, run.route)
         return to_result(end, run.folder)
 
     async def _stop(self, worker: WorkerProcess, job_id: str, *, alone: bool) -> None:
