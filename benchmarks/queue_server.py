@@ -59,4 +59,4 @@ async def serve(settings: Settings, port: int) -> int:
 if __name__ == "__main__":
     cards, data, port = sys.argv[1:]
     given = load_settings(data_dir=Path(data), catalog_dirs=[Path(cards)])
-    sys.exit(run_async(partial(serve, given, int(port))))
+    sys.exit(run_async(partial(serve, given, int(port)), many=True))

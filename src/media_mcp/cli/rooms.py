@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def run_async(main: Callable[[], Awaitable[T]]) -> T:
-    """Run a command's coroutine, once all is imported; its errors come out ungrouped."""
+def run_async(main: Callable[[], Awaitable[T]], *, many: bool = False) -> T:
+    """Run a command's coroutine, once all is imported; its errors come out ungrouped.
+
+    With `many` connections it runs on uvloop, which takes longer to load.
+    """
     settled()
     try:
-        return anyio.run(main)
+        return anyio.run(main, backend_options={"use_uvloop": many})
     except BaseExceptionGroup as group:
         raise _first(group) from None
     except KeyboardInterrupt:

@@ -59,7 +59,8 @@ def serve(settings: Settings, http: str | None, *, conformance: bool = False) ->
     with listen(host, port, locked=gate.has_keys) as listener:
         if tls is None and not is_loopback(host):
             note(f"Without --tls-cert, keys and all media go to {host} in the clear.")
-        return run_async(partial(_serve, settings, Http(host, listener, gate, tls), conformance))
+        door = Http(host, listener, gate, tls)
+        return run_async(partial(_serve, settings, door, conformance), many=True)
 
 
 async def _serve(settings: Settings, door: Door, conformance: bool) -> int:

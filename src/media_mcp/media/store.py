@@ -51,6 +51,11 @@ class MediaStore:
         self._shelf = Shelf(self.folder)
         self._decoders = decoders or Decoders()
 
+    @property
+    def cold(self) -> bool:
+        """Whether the first file would have to wait for something to start."""
+        return self._decoders.cold
+
     async def warm(self) -> None:
         """Start what the first file would have to wait for."""
         await self._decoders.warm()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -67,9 +68,10 @@ class Attempt:
         self._scope = anyio.CancelScope()
         self._stopped: str | None = None
         self._stale = False
+        self._bug: Exception | None = None
         self.requeued = False
         self._gpu_seconds = claim.job.gpu_seconds
-        self._scribe = Scribe(claim, rooms.store, rooms.news, self.lose)
+        self._scribe = Scribe(claim, rooms.store, rooms.news, self.lose, self._break_off)
         self._folder = WorkFolder(rooms.work_dir, claim.job)
 
     def stop(self, reason: str) -> None:
@@ -81,6 +83,10 @@ class Attempt:
         self._stale = True
         self._scope.cancel()
 
+    def _break_off(self, bug: Exception) -> None:
+        self._bug = bug
+        self._scope.cancel()
+
     async def run(self) -> None:
         """Run to the end and write it. When it is cancelled from outside, nothing is written."""
         try:
@@ -90,19 +96,27 @@ class Attempt:
         except Exception as error:  # a bug of ours must not leave the job running for ever
             await self._end(Ending(JobState.FAILED, failure=self._failure(only(error))))
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._folder.remove()
+            await self._folder.remove()
 
     async def _outcome(self, job: Job, tries: int = 1) -> Result | Exception | None:
         """Return what the backend made of it, or None if it was stopped first."""
         outcome: Result | Exception | None = None
         with self._scope:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._scribe.run)
-                group.start_soon(self._rooms.media.warm)  # while the backend works
+            async with self._meanwhile():
                 outcome = await self._run_backend(job, tries)
+        return self._bug or outcome
+
+    @asynccontextmanager
+    async def _meanwhile(self) -> AsyncIterator[None]:
+        """What goes on while the backend works: its reports are written, and decoders started."""
+        async with self._scribe.at_work():
+            if not self._rooms.media.cold:
+                yield
+                return
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._rooms.media.warm)
+                yield
                 group.cancel_scope.cancel()
-        return outcome
 
     async def _run_backend(self, job: Job, tries: int) -> Result | Exception:
         started = perf_counter()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
@@ -30,13 +29,13 @@ from media_mcp.job import (
 )
 from media_mcp.queue.attempt import Rooms
 from media_mcp.queue.books import Books
-from media_mcp.queue.bounds import bindable, bounded
+from media_mcp.queue.bounds import JOB_ID, bindable, bounded, no_such_job
 from media_mcp.queue.budget import Need
 from media_mcp.queue.dispatcher import Dispatcher
 from media_mcp.queue.lane import Order
 from media_mcp.queue.later import Later
 from media_mcp.queue.liveness import this_instance
-from media_mcp.queue.news import Listener, News
+from media_mcp.queue.news import Follower, Listener, News
 from media_mcp.queue.outbox import Outbox
 from media_mcp.queue.router import Router
 from media_mcp.queue.routing import Rules, usable
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 5.0
-JOB_ID = re.compile(r"[0-9a-z]{18}", re.ASCII)
 OnEvent = Callable[[Job], Awaitable[None]]
 
 
@@ -174,7 +172,7 @@ class Queue:
         batch = self._router.batch(submission.model, job)
         job = replace(job, gpu_quoted=needed.gpu_seconds, batch=batch)
         added = await self._add(job, tuple(submission.inputs.values()), join, needed)
-        return Submitted(added.job, added.joined)
+        return Submitted(added.job, added.joined, added.ahead)
 
     async def refuse(
         self, submission: Submission, failure: Failure, facts: Mapping[str, JSON]
@@ -327,6 +325,17 @@ class Queue:
 
     # Waiting
 
+    @asynccontextmanager
+    async def follow(self, job_id: str, caller: Caller) -> AsyncIterator[tuple[Job, Follower]]:
+        """Yield a job of the caller's as it is, and who hears what changes. Raises `NotFound`."""
+        with self._news.follow(job_id) as follower:
+            self._watch.stir()
+            job = self._news.latest(job_id)
+            if job is None or job.caller.owner != caller.owner:
+                job = await self.get(job_id, caller)
+            missed = follower.take()
+            yield (missed if missed and missed.state.terminal else job), follower
+
     async def wait(
         self, job_id: str, caller: Caller, seconds: float, on_event: OnEvent | None = None
     ) -> Job:
@@ -335,14 +344,7 @@ class Queue:
         `on_event` is awaited with the job for each change; while it is at work, changes are kept
         back but for the latest.
         """
-        with self._news.follow(job_id) as follower:
-            self._watch.stir()
-            job = self._news.latest(job_id)
-            if job is None or job.caller.owner != caller.owner:
-                job = await self.get(job_id, caller)
-            missed = follower.take()
-            if missed is not None and missed.state.terminal:
-                job = missed
+        async with self.follow(job_id, caller) as (job, follower):
             with anyio.move_on_after(seconds):
                 while not job.state.terminal:
                     job = await follower.next()

@@ -7,6 +7,7 @@ import shutil
 import threading
 from pathlib import Path
 
+import anyio
 from anyio import to_thread
 
 from media_mcp.errors import StorageFailed
@@ -36,7 +37,8 @@ class WorkFolder:
         with self._turn:
             self._over = True
         if self._made and not removed_at_once(self._path):
-            await to_thread.run_sync(remove_folder, self._path)
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(remove_folder, self._path)
 
 
 def work_folder(work_dir: Path, job: Job) -> Path:

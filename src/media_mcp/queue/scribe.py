@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 
@@ -25,15 +27,22 @@ class Scribe:
     """
 
     def __init__(
-        self, claim: Claim, store: Store, news: News, on_stale: Callable[[], None]
+        self,
+        claim: Claim,
+        store: Store,
+        news: News,
+        on_stale: Callable[[], None],
+        on_bug: Callable[[Exception], None],
     ) -> None:
         self._claim = claim
         self._store = store
         self._news = news
         self._on_stale = on_stale
+        self._on_bug = on_bug
         self._pending: list[Report] = []
         self._bell = anyio.Event()
         self._writing = anyio.Lock()
+        self._writer: asyncio.Task[None] | None = None
         self.remote_id = claim.job.remote_id
 
     async def report(self, report: Report) -> None:
@@ -44,6 +53,8 @@ class Scribe:
             await self._flush()
         else:
             self._bell.set()
+            if self._writer is None:
+                self._writer = asyncio.create_task(self._write())
 
     def _note(self, report: Report) -> None:
         pending = self._pending
@@ -55,8 +66,24 @@ class Scribe:
             oldest_log = next(i for i, each in enumerate(pending) if each.kind != "remote")
             del pending[oldest_log]
 
-    async def run(self) -> None:
-        """Write until cancelled; `rest` has what was not written."""
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Write while this is open; `rest` has what was not written.
+
+        Many a job ends without a report, so the writer begins with the first one.
+        """
+        try:
+            yield
+        finally:
+            if self._writer is not None:
+                await self._stop(self._writer)
+
+    async def _stop(self, writer: asyncio.Task[None]) -> None:
+        writer.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([writer])
+
+    async def _write(self) -> None:
         while True:
             await self._bell.wait()
             self._bell = anyio.Event()
@@ -64,6 +91,8 @@ class Scribe:
                 await self._flush()
             except StorageFailed as error:
                 log.warning("Progress of job %s was not kept: %s", self._claim.job.id, error)
+            except Exception as error:  # no row can hold it, say
+                return self._on_bug(error)
             await anyio.sleep(INTERVAL)
 
     async def _flush(self) -> None:

@@ -75,11 +75,15 @@ ANY = Wish()
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a submit: its job, whether that is an earlier one, and the claim if taken."""
+    """What became of a submit: its job, whether that is an earlier one, and the claim if taken.
+
+    `ahead` is how many jobs go before a new one.
+    """
 
     job: Job
     joined: bool = False
     claim: Claim | None = None
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,10 +95,14 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job of a call, and whether it is an earlier one that the call joined."""
+    """The job of a call, and whether it is an earlier one that the call joined.
+
+    `ahead` is how many jobs go before a new one, whichever server they came to.
+    """
 
     job: Job
     joined: bool
+    ahead: int = 0
 
 
 def checked_seed(given: int | None) -> int:

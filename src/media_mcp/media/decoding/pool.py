@@ -164,9 +164,14 @@ class Decoders:
         self._command = command
         self._slots = anyio.CapacityLimiter(AT_ONCE)
 
+    @property
+    def cold(self) -> bool:
+        """Whether no decoder waits or works."""
+        return not _idle[self._command] and not self._slots.borrowed_tokens
+
     async def warm(self) -> None:
         """Start a decoder, unless one waits or works, so that the first file need not wait."""
-        if not _idle[self._command] and not self._slots.borrowed_tokens:
+        if self.cold:
             with suppress(NotConfigured):  # whoever needs it hears of that
                 _keep(await to_thread.run_sync(Decoder, self._command))
 

@@ -86,13 +86,19 @@ def events(db: sqlite3.Connection, job_id: str, after: int) -> list[Event]:
 
 def position(db: sqlite3.Connection, job_id: str) -> int | None:
     row = db.execute(
-        "SELECT (SELECT count(*) FROM jobs ahead WHERE ahead.state = 'queued' "
-        "AND ahead.backend = own.backend AND (ahead.priority > own.priority "
-        "OR ahead.priority = own.priority AND ahead.n < own.n)) "
-        "FROM jobs own WHERE own.id = ? AND own.state = 'queued'",
-        (job_id,),
+        "SELECT backend, priority, n FROM jobs WHERE id = ? AND state = 'queued'", (job_id,)
     ).fetchone()
-    return int(row[0]) if row else None
+    return ahead(db, *row) if row else None
+
+
+def ahead(db: sqlite3.Connection, backend: str, priority: int, number: int) -> int:
+    """Return how many queued jobs of a backend go before one of this priority and number."""
+    found = db.execute(
+        "SELECT count(*) FROM jobs WHERE state = 'queued' AND backend = ?1 AND priority >= ?2 "
+        "AND NOT (priority = ?2 AND n >= ?3)",
+        (backend, priority, number),
+    )
+    return int(found.fetchone()[0])
 
 
 def queued_count(db: sqlite3.Connection, model: str) -> int:

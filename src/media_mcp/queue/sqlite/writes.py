@@ -58,7 +58,9 @@ def add(
         ledger.reserve(pen, number, need)
         tell_state(pen, number, f"queued for {job.route.backend}")
         claims = take_next(pen, job.route.backend, ANY, 1) if next_anyway else []
-    return Added(job, claim=claims[0] if claims else None)
+        if claims:
+            return Added(job, claim=claims[0])
+        return Added(job, ahead=reads.ahead(pen.db, job.route.backend, job.priority, number))
 
 
 def _refused(pen: Pen, number: int, job: Job) -> Job:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 import anyio
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.types import Receive, Scope, Send
 
 from media_mcp.errors import BadInput
@@ -117,10 +121,26 @@ class Call:
             return await anyio.to_thread.run_sync(parsed, content)
         return parsed(content)
 
-    async def hung_up(self) -> None:
-        """Return once the client is gone; the body must have been read."""
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Give up what is done within once the client hangs up; the body must have been read."""
+        with anyio.CancelScope() as scope:
+            watch = asyncio.ensure_future(self._hung_up())
+            give_up = partial(_cancel, scope)
+            watch.add_done_callback(give_up)  # a task group of its own would cost twice as much
+            try:
+                yield
+            finally:
+                watch.remove_done_callback(give_up)
+                watch.cancel()
+
+    async def _hung_up(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
+
+
+def _cancel(scope: anyio.CancelScope, _: object) -> None:
+    scope.cancel()
 
 
 def parsed(content: bytes) -> JSON:
@@ -142,7 +162,10 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)
 
 def dump(value: JSON) -> bytes:
     """Return JSON as it goes over the wire: no spaces, ASCII only."""
-    return _ENCODER.encode(value).encode()
+    try:
+        return to_json(value, ensure_ascii=True)
+    except (PydanticSerializationError, UnicodeEncodeError):  # half a surrogate pair, say
+        return _ENCODER.encode(value).encode()
 
 
 def replied(status: int, value: JSON, headers: Iterable[tuple[bytes, bytes]] = ()) -> Reply:

@@ -42,7 +42,7 @@ class Requests:
             return wire.wrong_method("POST")
         submitted, hints = await self.taken(call, endpoint)
         job = submitted.job
-        position = self.positions.at_first(job)
+        position = await self.positions.at_first(submitted)
         body = wire.status_of(job, call.target.base, position, None)
         told = {"status": "IN_QUEUE", "queue_position": position, "gateway_request_id": job.id}
         return replied(200, body | told, [*wire.identity(job), *hints])
@@ -113,15 +113,8 @@ class Requests:
         job = submitted.job
         if job.state.terminal:
             return job
-        async with anyio.create_task_group() as group:
-
-            async def watch() -> None:
-                await call.hung_up()
-                group.cancel_scope.cancel()
-
-            group.start_soon(watch)
+        with call.connected():
             job = await self._queue.wait(job.id, job.caller, inf)
-            group.cancel_scope.cancel()
         if not job.state.terminal:
             await self.stop(submitted)
             raise Gone
@@ -129,34 +122,29 @@ class Requests:
 
 
 class Positions:
-    """How many go before a queued job, counted at most twice a second.
-
-    The first answer is told from what is known here to wait, without asking the store.
-    """
+    """How many go before a queued job, counted at most twice a second."""
 
     def __init__(self, queue: Queue, clock: Callable[[], float] = time.monotonic) -> None:
         self._queue = queue
         self._clock = clock
         self._counted: OrderedDict[str, tuple[float, int | None]] = OrderedDict()
-        self._waiting: dict[tuple[str, int], set[str]] = defaultdict(set)
+        self._moves: dict[str, int] = defaultdict(int)
         queue.subscribe(self._hear)
 
     def _hear(self, job: Job) -> None:
-        line = self._waiting[job.route.backend, job.priority]
-        if job.state is JobState.QUEUED:
-            line.add(job.id)
-        else:
-            line.discard(job.id)
-
-    def at_first(self, job: Job) -> int:
-        """Return the position of a job that has just been submitted."""
         if job.state is not JobState.QUEUED:
-            return 0
-        own = job.route.backend, job.priority
-        lines = [line for at, line in self._waiting.items() if at >= own and at[0] == own[0]]
-        position = max(0, sum(map(len, lines)) - 1)
-        self._note(job, position)
-        return position
+            self._moves[job.route.backend] += 1
+
+    def moves(self, job: Job) -> int:
+        """Return a number that grows whenever a job leaves the queue that this one is in."""
+        return self._moves[job.route.backend]
+
+    async def at_first(self, submitted: Submitted) -> int:
+        """Return the position of a job that has just been submitted."""
+        if submitted.joined:
+            return await self.of(submitted.job) or 0
+        self._note(submitted.job, submitted.ahead)
+        return submitted.ahead
 
     async def of(self, job: Job) -> int | None:
         """Return the position, from 0; None once the job is no longer queued."""

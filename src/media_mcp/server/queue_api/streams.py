@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from math import inf
+from time import monotonic
+from typing import Protocol
 
 import anyio
 from starlette.types import Send
@@ -17,7 +16,7 @@ from media_mcp.server.queue_api.options import wants_logs
 from media_mcp.server.queue_api.requests import Requests
 
 PING_SECONDS = 10.0  # the JavaScript client gives up after 15 s of silence
-LINE_SECONDS = 0.5  # between two looks at the position, while the queue moves
+LINE_SECONDS = 0.5  # between two looks at the position of a queued job
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -30,27 +29,29 @@ class EventStream:
     def __init__(self, send: Send, headers: RawHeaders) -> None:
         self._send = send
         self._headers = headers
-        self._turn = anyio.Lock()
+        self._written_at = 0.0
         self.begun = False
 
-    async def event(self, data: bytes) -> None:
-        """Send an event that holds JSON."""
-        await self._write(b"data: " + data + b"\n\n")
+    @property
+    def silence(self) -> float:
+        """How many seconds ago something was written."""
+        return monotonic() - self._written_at
+
+    async def event(self, data: bytes, *, last: bool = False) -> None:
+        """Send an event that holds JSON; the last one ends the stream."""
+        await self._write(b"data: " + data + b"\n\n", last)
 
     async def ping(self) -> None:
         """Send a comment, which clients pass over."""
-        await self._write(b": ping\n\n")
+        await self._write(b": ping\n\n", False)
 
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _write(self, data: bytes) -> None:
-        async with self._turn:
-            if not self.begun:
-                self.begun = True
-                headers = [*_HEADERS, *self._headers]
-                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+    async def _write(self, data: bytes, last: bool) -> None:
+        self._written_at = monotonic()
+        if not self.begun:
+            self.begun = True
+            headers = [*_HEADERS, *self._headers]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
 
 class Streams:
@@ -65,14 +66,7 @@ class Streams:
         stream = EventStream(call.send, wire.identity(job))
         teller = _StatusTeller(call, stream, self._queue, self._requests)
         await teller.tell(job)
-        if not job.state.terminal:
-            async with _on_the_line(call, stream) as group:
-                if job.state is JobState.QUEUED:
-                    group.start_soon(teller.watch_the_line)
-                ended = await self._queue.wait(job.id, job.caller, inf, teller.tell)
-                if not teller.job.state.terminal:
-                    await teller.tell(ended)
-        await stream.end()
+        await self._follow(call, job, stream, teller)
 
     async def run(self, call: Call, endpoint: str) -> Reply | None:
         """Run a model, sending its progress and, last, its result.
@@ -80,86 +74,109 @@ class Streams:
         What fails before there is any progress is answered as a run without a stream is.
         """
         submitted, hints = await self._requests.taken(call, endpoint)
-        job = submitted.job
-        stream = EventStream(call.send, [*wire.identity(job), *hints])
-        if not job.state.terminal:
-            async with _on_the_line(call, stream):
-                job = await self._queue.wait(job.id, job.caller, inf, _progress(stream))
+        stream = EventStream(call.send, [*wire.identity(submitted.job), *hints])
+        job = await self._follow(call, submitted.job, stream, _ProgressTeller(stream))
         if not job.state.terminal:
             await self._requests.stop(submitted)
             return None
         reply = await self._requests.answer(job, call.target.origin)
         if not stream.begun and reply.status != 200:
             return reply
-        await stream.event(reply.body)
-        await stream.end()
+        await stream.event(reply.body, last=True)
         return None
+
+    async def _follow(self, call: Call, job: Job, stream: EventStream, teller: _Teller) -> Job:
+        """Tell what changes until the job is over or the client is gone; return it as it is then.
+
+        What keeps silent is kept alive with pings.
+        """
+        if job.state.terminal:
+            return job
+        with call.connected():
+            async with self._queue.follow(job.id, job.caller) as (now, follower):
+                while True:
+                    if now is not job:
+                        job = now
+                        await teller.tell(job)
+                    if job.state.terminal:
+                        break
+                    pause = LINE_SECONDS if job.state is JobState.QUEUED else PING_SECONDS
+                    with anyio.move_on_after(min(pause, PING_SECONDS)) as waiting:
+                        now = await follower.next()
+                    if waiting.cancelled_caught:
+                        await teller.look()
+                        if stream.silence >= PING_SECONDS:
+                            await stream.ping()
+        return job
+
+
+class _Teller(Protocol):
+    """Tells a client of its job."""
+
+    async def tell(self, job: Job) -> None:
+        """Tell of a change."""
+
+    async def look(self) -> None:
+        """Tell what has changed around a job that has not."""
 
 
 class _StatusTeller:
     """Sends what changes of one request."""
 
     def __init__(self, call: Call, stream: EventStream, queue: Queue, requests: Requests) -> None:
-        self.job: Job
         self._base = call.target.base
         self._stream = stream
         self._queue = queue
-        self._requests = requests
+        self._positions = requests.positions
         self._book = wire.LogBook() if wants_logs(call.query()) else None
+        self._job: Job
         self._position: int | None = None
-        self._turn = anyio.Lock()
-        self._moved = anyio.Event()
+        self._moves = 0
 
     async def tell(self, job: Job) -> None:
         """Send where the job stands."""
-        async with self._turn:
-            self.job = job
-            self._position = await self._count()
+        self._job = job
+        self._position = await self._count()
+        await self._send()
+
+    async def look(self) -> None:
+        """Send the position of a queued job, if others have left the queue."""
+        if self._positions.moves(self._job) == self._moves:
+            return
+        position = await self._count()
+        if position is not None and position != self._position:
+            self._position = position
             await self._send()
 
-    async def watch_the_line(self) -> None:
-        """Send the position of a queued job as others leave the queue."""
-        unsubscribe = self._queue.subscribe(lambda _: self._moved.set())
-        try:
-            while self.job.state is JobState.QUEUED:
-                await self._moved.wait()
-                self._moved = anyio.Event()
-                await anyio.sleep(LINE_SECONDS)
-                await self._look()
-        finally:
-            unsubscribe()
-
-    async def _look(self) -> None:
-        async with self._turn:
-            position = await self._count()
-            if position is not None and position != self._position:
-                self._position = position
-                await self._send()
-
     async def _count(self) -> int | None:
-        queued = self.job.state is JobState.QUEUED
-        return await self._requests.positions.of(self.job) if queued else None
+        if self._job.state is not JobState.QUEUED:
+            return None
+        self._moves = self._positions.moves(self._job)
+        return await self._positions.of(self._job)
 
     async def _send(self) -> None:
-        logs: list[JSON] | None = None
+        job, logs = self._job, None
         if self._book is not None:
-            after = self._book.seen
-            logs = self._book.take(await self._queue.events(self.job.id, self.job.caller, after))
-        await self._stream.event(dump(wire.status_of(self.job, self._base, self._position, logs)))
+            logs = self._book.take(await self._queue.events(job.id, job.caller, self._book.seen))
+        body = wire.status_of(job, self._base, self._position, logs)
+        await self._stream.event(dump(body), last=job.state.terminal)
 
 
-def _progress(stream: EventStream) -> Callable[[Job], Awaitable[None]]:
-    """Return what tells each step of a job."""
-    last: tuple[int | None, str] = (None, "")
+class _ProgressTeller:
+    """Sends each step of a job."""
 
-    async def tell(job: Job) -> None:
-        nonlocal last
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self._last: tuple[int | None, str] = (None, "")
+
+    async def tell(self, job: Job) -> None:
         now = (job.step, job.message)
-        if job.state is JobState.RUNNING and now not in (last, (None, "")):
-            last = now
-            await stream.event(dump(_progress_of(job)))
+        if job.state is JobState.RUNNING and now not in (self._last, (None, "")):
+            self._last = now
+            await self._stream.event(dump(_progress_of(job)))
 
-    return tell
+    async def look(self) -> None:
+        """Nothing around a run is told."""
 
 
 def _progress_of(job: Job) -> dict[str, JSON]:
@@ -172,23 +189,3 @@ def _progress_of(job: Job) -> dict[str, JSON]:
         "progress": share,
         "message": job.message,
     }
-
-
-@asynccontextmanager
-async def _on_the_line(call: Call, stream: EventStream) -> AsyncIterator[anyio.abc.TaskGroup]:
-    """Keep the line open with pings; the work within is given up when the client hangs up."""
-
-    async def watch() -> None:
-        await call.hung_up()
-        group.cancel_scope.cancel()
-
-    async def ping() -> None:
-        while True:
-            await anyio.sleep(PING_SECONDS)
-            await stream.ping()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        group.start_soon(ping)
-        yield group
-        group.cancel_scope.cancel()

@@ -18,7 +18,7 @@ from media_mcp.catalog.schema import holds_media
 from media_mcp.errors import BadInput, BadMedia, InvalidArguments, Problem
 from media_mcp.job import JSON, Caller, Failure, Route, Webhook
 from media_mcp.queue import Queue, Submission, Submitted
-from media_mcp.server.intake import Intake
+from media_mcp.server.intake import Intake, Order
 from media_mcp.server.queue_api import faults
 from media_mcp.server.queue_api.files import find_asset
 from media_mcp.server.queue_api.options import Options
@@ -139,15 +139,10 @@ class Submitter:
             return await find_asset(self._queue, url, target.origin, target.base)
 
         media = [p for p in submission.model.inputs if p.name in given and holds_media(p)]
-        named = await _with_assets(media, given, ours) if media else given
-        try:
-            with anyio.fail_after(FETCH_SECONDS):
-                order = await self._intake.prepare(submission.model, named, submission.caller)
-        except TimeoutError:
-            raise BadMedia(
-                f"The media could not be fetched within {FETCH_SECONDS:g} s.",
-                "Upload them first and send their URLs.",
-            ) from None
+        if media:
+            order = await self._fetched(submission, await _with_assets(media, given, ours))
+        else:
+            order = await self._intake.prepare(submission.model, given, submission.caller)
         seed = order.arguments.get("seed")
         asked = replace(
             submission,
@@ -156,6 +151,16 @@ class Submitter:
             seed=seed if isinstance(seed, int) else None,
         )
         return await self._queue.submit(asked)
+
+    async def _fetched(self, submission: Submission, given: Mapping[str, JSON]) -> Order:
+        try:
+            with anyio.fail_after(FETCH_SECONDS):
+                return await self._intake.prepare(submission.model, given, submission.caller)
+        except TimeoutError:
+            raise BadMedia(
+                f"The media could not be fetched within {FETCH_SECONDS:g} s.",
+                "Upload them first and send their URLs.",
+            ) from None
 
     async def _refuse(
         self,
