@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from media_mcp.errors import BadSettings
-from media_mcp.settings import Settings, load_settings
+from media_mcp.queue.routing import rules_of
+from media_mcp.settings import FILE_NAME, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,45 @@ def test_the_rules_of_projects_come_from_both_files_key_by_key(
     assert (settings.project, settings.prefer) == ("films", "local")
     assert (films.prefer, films.offline, films.licences) == ("cheapest", True, ["MIT"])
     assert (secret.keep_here, secret.offline) == ("everything", None)
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "offline", "keep_here"),
+    [
+        ('offline = true\nkeep_here = "everything"', "", True, "everything"),
+        ("offline = true", 'offline = false\nkeep_here = "inputs"', True, "inputs"),
+        ('offline = "yes"', "offline = 0", True, "nothing"),
+        ('keep_here = "inputs"', 'keep_here = "nothing"', False, "inputs"),
+        ('keep_here = "inputs"', 'offline = true\nkeep_here = "everything"', True, "everything"),
+        ("offline = true", "[projects.films]\noffline = false", True, "nothing"),
+        ('[projects.films]\nkeep_here = "inputs"', 'keep_here = "everything"', False, "everything"),
+        ("offline = true\n[projects.films]\noffline = false", "", False, "nothing"),
+        ("offline = true\n[projects.films]\noffline = false", "offline = true", True, "nothing"),
+    ],
+)
+def test_a_working_folder_keeps_more_here_than_its_user_and_never_less(
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: str,
+    folder: str,
+    offline: bool,
+    keep_here: str,
+) -> None:
+    (nowhere / "own.toml").write_text(own)
+    (nowhere / FILE_NAME).write_text(folder)
+    files = [nowhere / "own.toml", Path(FILE_NAME)]
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    rules = rules_of(load_settings(), "films")
+    assert (rules.offline, rules.keep_here) == (offline, keep_here)
+
+
+def test_a_rule_that_is_none_is_still_told(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (nowhere / "own.toml").write_text("offline = true")
+    (nowhere / FILE_NAME).write_text("offline = 'perhaps'\nprojects = 3")
+    files = [nowhere / "own.toml", Path(FILE_NAME)]
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    with pytest.raises(BadSettings, match=r"Setting projects: Input should be"):
+        load_settings()
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,7 @@ class Job:
     that failed before this one. One that is to run `once` is not tried again when it fails.
     `gpu_quoted` is as in `Quote`; `gpu_seconds` is how long it has held a device so far. Jobs with
     the same `batch` can run as one; one without runs alone.
+    `inline`: pictures that it makes are to be part of its result.
     """
 
     id: str
@@ -245,6 +246,7 @@ class Job:
     batch: str | None = None
     gpu_quoted: float | None = None
     gpu_seconds: float = 0.0
+    inline: bool = False
 
     @property
     def seconds(self) -> float | None:

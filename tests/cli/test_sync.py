@@ -170,3 +170,15 @@ def test_an_address_must_be_safe(cli: Callable) -> None:
     ended = cli("catalog", "sync", "--from", "http://example.org/v1")
     assert ended.code == 3
     assert "is not the address of a platform API." in ended.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "rules"),
+    [("offline", "offline = true"), ("projects.a.offline", "[projects.a]\noffline = true")],
+)
+def test_offline_nothing_is_fetched(cli: Callable, setting: str, rules: str) -> None:
+    Path("media-mcp.toml").write_text(f'project = "a"\n{rules}\n', encoding="utf-8")
+    done = cli("catalog", "sync", "--from", "http://127.0.0.1:9/v1")
+    assert done.code == 4
+    assert f"{setting} = true forbids what leaves this machine." in done.err
+    assert f"hint: Only {setting} in media-mcp.toml can allow it." in done.err

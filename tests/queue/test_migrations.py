@@ -9,7 +9,7 @@ import pytest
 from media_mcp.job import Asset, Caller, Event, Failure, Job, JobState, MediaKind, Route
 from media_mcp.queue.sqlite import SqliteStore
 from media_mcp.queue.sqlite.connection import connect
-from media_mcp.queue.sqlite.migrations import MIGRATIONS
+from media_mcp.queue.sqlite.migrations import INLINE, MIGRATIONS
 from media_mcp.queue.store import Ending, Instance, Upload
 from support import first_claim
 
@@ -107,6 +107,20 @@ async def test_who_had_named_the_backend_of_what_is_not_over_is_known(tmp_path):
     pinned = [(await store.get(name)).pinned for name in ("done", "failed", "waits")]
     await store.aclose()
     assert pinned == [False, False, True]
+
+
+async def test_who_had_asked_for_pictures_in_the_result_has_them_there(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    with closing(connect(path, 1.0, MIGRATIONS[: MIGRATIONS.index(INLINE)])) as db:
+        for statement in ROWS.split(";\n"):
+            db.execute(statement)
+        db.execute("UPDATE jobs SET arguments = '{\"sync_mode\":true}' WHERE id = 'done'")
+        db.execute("UPDATE jobs SET arguments = '{\"sync_mode\":\"loop\"}' WHERE id = 'waits'")
+    store = SqliteStore(path, Instance("new", 1, "here", ""), clock=lambda: NOW)
+    await store.open()
+    inline = [(await store.get(name)).inline for name in ("done", "failed", "waits")]
+    await store.aclose()
+    assert inline == [True, False, False]
 
 
 async def test_what_was_kept_does_not_expire(store):

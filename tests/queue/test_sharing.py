@@ -53,6 +53,22 @@ async def test_a_call_joins_the_job_that_another_queue_runs(house, tools, ann):
         assert (await two.wait(second.job.id, ann, 10)).state is JobState.SUCCEEDED
 
 
+async def test_a_new_job_is_told_of_those_that_wait_at_another_queue(house, tools):
+    gate = anyio.Event()
+    backend = house.backend(script=lambda run: tools.gone(gate))
+    async with house.queue(backend) as one, house.queue() as two:
+        first = await one.submit(tools.call("runs"))
+        await backend.started()
+        two._router._backends = {"local": backend}
+        asked = [await queue.submit(tools.call(f"{n}")) for n, queue in enumerate([one, one, two])]
+        hasty = await two.submit(tools.call("hasty", priority=1))
+        assert [first.ahead, *(submitted.ahead for submitted in asked), hasty.ahead] == [
+            *(0, 0, 1, 2),
+            0,
+        ]
+        gate.set()
+
+
 async def test_who_waits_at_one_queue_hears_what_another_does(house, tools, ann):
     backend = house.backend()
     heard = anyio.Event()

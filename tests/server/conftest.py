@@ -35,7 +35,7 @@ variants:
     routes: [{backend: rehearsal, spec: {seconds: 0.2, steps: 4}}]
   - id: test/fails
     title: Fails
-    routes: [{backend: rehearsal, spec: {failure: refused}}]
+    routes: [{backend: rehearsal, spec: {failure: content_refused}}]
   - id: test/crashes
     title: Crashes
     routes: [{backend: rehearsal, spec: {failure: crash}}]

@@ -92,7 +92,11 @@ def sync(
     media-mcp catalog sync --from http://127.0.0.1:8787/v1 --backend gpu-box
     """
     from media_mcp.cli.sync import Order, sync_catalog
-    from media_mcp.settings import config_dir
+    from media_mcp.queue.routing import rules_of
+    from media_mcp.settings import config_dir, load_settings
 
-    to = folder or config_dir() / "catalog"
-    return sync_catalog(Order(source, to, backend, key_variable, dry_run, everything, retire))
+    to, settings = folder or config_dir() / "catalog", load_settings()
+    rules = rules_of(settings, settings.project)
+    forbidden = rules.setting("offline") if rules.offline else ""
+    order = Order(source, to, backend, key_variable, dry_run, everything, retire, forbidden)
+    return sync_catalog(order)

@@ -24,6 +24,7 @@ from media_mcp.cli.outcome import ExitCode, note
 from media_mcp.cli.rooms import run_async
 from media_mcp.cli.text import say
 from media_mcp.errors import BackendFailed, BadCard, InvalidArguments, Problem, Refused
+from media_mcp.settings import FILE_NAME
 
 SHOWN = 40
 _FEW_GONE, _SHARE_GONE = 20, 0.2
@@ -38,7 +39,10 @@ _NAMES: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to sync: from where, into which folder, for which backend."""
+    """What to sync: from where, into which folder, for which backend.
+
+    `forbidden` is the setting that forbids it, empty where none does.
+    """
 
     source: str
     folder: Path
@@ -47,17 +51,23 @@ class Order:
     dry_run: bool
     everything: bool
     retire: bool
+    forbidden: str = ""
 
 
 def sync_catalog(order: Order) -> int:
     """Fetch, compare, show and (unless it is a dry run) write.
 
-    Raises `BackendFailed`, `Refused` where too many models are gone, and `InvalidArguments` for a
-    backend that cannot be meant.
+    Raises `BackendFailed`, `Refused` where too many models are gone or the settings say `offline`,
+    and `InvalidArguments` for a backend that cannot be meant.
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", order.backend):
         problem = Problem("--backend", f"{order.backend[:40]!r} is no name of a backend.")
         raise InvalidArguments([problem], "Name it like its folder of backend.toml: gpu-box.")
+    if order.forbidden:
+        raise Refused(
+            f"{order.forbidden} = true forbids what leaves this machine.",
+            f"Only {order.forbidden} in {FILE_NAME} can allow it.",
+        )
     return run_async(partial(_sync, order))
 
 

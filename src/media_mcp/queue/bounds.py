@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from media_mcp.errors import NotFound
-
 MAX_PAGE = 1000
 JOB_ID = re.compile(r"[0-9a-z]{18}", re.ASCII)
 
@@ -17,11 +15,3 @@ def bounded(limit: int) -> int:
 def bindable(text: str) -> str:
     """Return text that a store can compare with; half a surrogate pair matches nothing anyway."""
     return text.encode("utf-8", "replace").decode()
-
-
-def no_such_job(job_id: str) -> NotFound:
-    """Return the error for a job that is not there or not the caller's: nobody can tell which."""
-    return NotFound(
-        f"There is no job {job_id[:80]!r}.",
-        "List your jobs with list_jobs (or: media-mcp jobs).",
-    )

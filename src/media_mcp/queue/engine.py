@@ -29,7 +29,7 @@ from media_mcp.job import (
 )
 from media_mcp.queue.attempt import Rooms
 from media_mcp.queue.books import Books
-from media_mcp.queue.bounds import JOB_ID, bindable, bounded, no_such_job
+from media_mcp.queue.bounds import JOB_ID, bindable, bounded
 from media_mcp.queue.budget import Need
 from media_mcp.queue.dispatcher import Dispatcher
 from media_mcp.queue.lane import Order

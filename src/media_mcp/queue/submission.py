@@ -25,8 +25,8 @@ class Submission:
 
     `seed` is what the caller gave; None lets the queue draw one. `key` is the caller's own
     idempotency key. `backend` asks for one route. Only doors in `JOINING_DOORS` join without a key.
-    `start_by` (Unix seconds), `private`, `lifetime` (seconds), `webhook` and `once` are as in
-    `Job`.
+    `start_by` (Unix seconds), `private`, `lifetime` (seconds), `webhook`, `once` and `inline` are
+    as in `Job`.
     """
 
     model: Model
@@ -45,6 +45,7 @@ class Submission:
     lifetime: float | None = None
     webhook: Webhook | None = None
     once: bool = False
+    inline: bool = False
 
     def join(self) -> Join | None:
         """Return how this call finds an earlier one that it repeats; None if it never does."""
@@ -89,6 +90,7 @@ class Submission:
             lifetime=self.lifetime,
             webhook=self.webhook,
             once=self.once,
+            inline=self.inline,
             pinned=self.backend is not None,
         )
 

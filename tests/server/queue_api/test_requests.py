@@ -123,6 +123,29 @@ async def test_a_private_request_leaves_no_words_behind(place: Place) -> None:
     assert "boat" not in status.text
 
 
+async def test_a_private_request_has_its_pictures_in_the_answer_if_it_asked_for_that(
+    serve: Serve,
+) -> None:
+    async with serve(rehearse=True) as place:
+        asked = {"prompt": "a red boat", "sync_mode": True}
+        headers = {"X-Fal-Store-IO": "0"}
+        request_id = await place.submit("fal-ai/flux/schnell", json=asked, headers=headers)
+        (image,) = (await place.result(request_id)).json()["images"]
+        job = await place.app.queue.get(request_id, ME)
+    assert image["url"].startswith("data:image/")
+    assert (job.arguments, job.inline) == ({}, True)
+
+
+async def test_what_an_endpoint_takes_at_fal_is_taken_though_our_card_hides_it(
+    serve: Serve,
+) -> None:
+    hidden = {"sync_mode": False, "guidance_scale": 3.5, "acceleration": "none"}
+    async with serve(rehearse=True) as place:
+        assert (await place.made("fal-ai/flux/schnell", PROMPT | hidden))["images"]
+        answer = await place.http.post("/run/fal-ai/flux/schnell", json=PROMPT | {"promt": "x"})
+    assert [entry["type"] for entry in answer.json()["detail"]] == ["extra_forbidden"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("X-Fal-Queue-Priority", "high"), ("X-Fal-Request-Timeout", "soon")],

@@ -171,12 +171,11 @@ async def test_sync_mode_puts_pictures_into_the_answer(
 ) -> None:
     asset = await shelf.put("images")
     of = model(OutputSpec("images", IMAGE, "image/png", "files"))
-    body = await shelf.body(of, asset, arguments={"sync_mode": True})
+    body = await shelf.body(of, asset, inline=True)
     assert body["images"][0]["url"] == f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
     monkeypatch.setattr(results, "MAX_INLINE", 10)
-    for arguments in ({"sync_mode": True}, {"sync_mode": "loop"}):
-        body = await shelf.body(of, asset, arguments=arguments)
-        assert body["images"][0]["url"].startswith(ORIGIN)
+    body = await shelf.body(of, asset, inline=True)
+    assert body["images"][0]["url"].startswith(ORIGIN)
 
 
 async def test_a_job_whose_card_is_gone_still_has_its_files(shelf: Shelf) -> None:

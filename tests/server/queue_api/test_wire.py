@@ -115,7 +115,7 @@ def test_the_addresses_hold_the_app_alone(model: str, app: str) -> None:
     [
         ("invalid_arguments", 422, "value_error", False),
         ("bad_media", 422, "file_download_error", False),
-        ("refused", 422, "content_policy_violation", False),
+        ("refused", 403, "forbidden", False),
         ("content_refused", 422, "content_policy_violation", False),
         ("bad_output", 422, "no_media_generated", False),
         ("not_found", 400, "downstream_service_error", False),

@@ -133,6 +133,11 @@ def _key_refused(answer: Answer, place: Place) -> NotConfigured:
     words = place.clean(said(answer))
     page = place.configuration.key_page
     where = place.configuration.key_env or "its key"
+    if "forbidden" in kinds_of(answer):  # what a peer of ours says
+        return NotConfigured(
+            f"{place.name} may not run {place.endpoint or 'this'} by its own rules: {words}.",
+            "Its operator can allow it; or use another model or backend.",
+        )
     if answer.status != 401 and any(word in words.lower() for word in _BALANCE):
         return NotConfigured(
             f"The account at {place.name} cannot pay: {words}.", "Top it up, then call again."

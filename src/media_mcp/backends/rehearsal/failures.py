@@ -9,6 +9,7 @@ from media_mcp.errors import (
     BadMedia,
     BadOutput,
     BadSettings,
+    ContentRefused,
     InvalidArguments,
     MediaError,
     MissingExtra,
@@ -31,7 +32,9 @@ FAILURES: Mapping[str, Callable[[], MediaError]] = {
         f"The backend failed for now, {_SAID}", _NEXT, retryable=True
     ),
     "timeout": lambda: BackendFailed(f"The backend timed out, {_SAID}", _NEXT, retryable=True),
-    "content_refused": lambda: Refused(f"The backend's content check said no, {_SAID}", _NEXT),
+    "content_refused": lambda: ContentRefused(
+        f"The backend's content check said no, {_SAID}", _NEXT
+    ),
     "refused": lambda: Refused(f"The backend refused, {_SAID}", _NEXT),
     "out_of_memory": lambda: OutOfMemory(f"The device ran out of memory, {_SAID}", _NEXT),
     "bad_output": lambda: BadOutput(f"The backend returned nothing usable, {_SAID}", _NEXT),

@@ -161,4 +161,10 @@ BATCH = """
 ALTER TABLE jobs ADD COLUMN batch TEXT
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE, LEDGER, BATCH)
+# Until now the argument told, which a private job forgets.
+INLINE = """
+ALTER TABLE jobs ADD COLUMN inline INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET inline = 1 WHERE json_type(arguments, '$.sync_mode') = 'true'
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE, LEDGER, BATCH, INLINE)

@@ -134,6 +134,7 @@ def load_job(row: Row, assets: Iterable[Asset] = ()) -> Job:
         batch=row["batch"],
         gpu_quoted=row["gpu_quoted"],
         gpu_seconds=row["gpu_seconds"],
+        inline=bool(row["inline"]),
     )
 
 
@@ -164,6 +165,7 @@ def dump_job(job: Job) -> dict[str, Any]:
         "once": job.once,
         "batch": job.batch,
         "gpu_quoted": job.gpu_quoted,
+        "inline": job.inline,
         "ended_at": job.ended_at,
         "facts": dumps(job.facts),
         "failure": dump_failure(job.failure),

@@ -47,8 +47,7 @@ class Results:
     ) -> dict[str, JSON]:
         if spec.shape == "value":
             return _as_value(spec, [await self._read(asset) for asset in made])
-        inline = job.arguments.get("sync_mode") is True
-        urls = [await self._url(asset, origin, inline) for asset in made]
+        urls = [await self._url(asset, origin, job.inline) for asset in made]
         if spec.shape in ("url", "urls"):
             return {spec.role: urls if spec.shape == "urls" else _first(urls)}
         files = [_file(asset, url) for asset, url in zip(made, urls, strict=True)]

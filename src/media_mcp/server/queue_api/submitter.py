@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from media_mcp.catalog.catalog import Catalog
 from media_mcp.catalog.model import Model, Param
-from media_mcp.catalog.requests import arguments_of
+from media_mcp.catalog.requests import arguments_of, heard
 from media_mcp.catalog.schema import holds_media
 from media_mcp.errors import BadInput, BadMedia, InvalidArguments, Problem
 from media_mcp.job import JSON, Caller, Failure, Route, Webhook
@@ -27,6 +27,7 @@ from media_mcp.server.queue_api.wire import PROBLEMS
 
 Finder: TypeAlias = Callable[[str], Awaitable[str | None]]
 DOOR = "queue"
+INLINE = "sync_mode"  # the argument that asks for pictures in the result itself
 OURS = "media-mcp"  # the owner under which clients that insist on one find `sketch`
 LONGEST_ID = 300
 REMEMBERED = 4096  # endpoint ids whose model is at hand
@@ -56,6 +57,7 @@ class Submitter:
         self._queue = queue
         self._clock = clock
         self._known: dict[str, Model] = {}
+        self._bare: dict[str, Model] = {}
 
     async def model(self, endpoint: str) -> Model:
         """Return the model that an endpoint id names. Raises `NotFound` with the nearest ids.
@@ -65,6 +67,7 @@ class Submitter:
         known = self._known.get(endpoint)
         if known is None:
             known = await to_thread.run_sync(self._find, endpoint[:LONGEST_ID])
+            self._bare[known.id] = await to_thread.run_sync(self._catalog.endpoint, known.id)
             if len(self._known) < REMEMBERED:
                 self._known[endpoint] = known
         return known
@@ -94,7 +97,8 @@ class Submitter:
             entry = faults.detail([], "The body must be a JSON object.", "dict_type", {}, body)
             return await self._refuse(submission, error, [entry], {})
         route = wire_route(model)
-        given = arguments_of(model, route, body)
+        submission = replace(submission, inline=body.get(INLINE) is True)
+        given = self._given(model, route, body)
         try:
             return await self._accept(submission, given, target)
         except InvalidArguments as error:
@@ -103,6 +107,19 @@ class Submitter:
         except BadMedia as error:
             problems = faults.of_media(error.message, model, route, given)
             return await self._refuse(submission, error, problems, given)
+
+    def _given(self, model: Model, route: Route, body: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Return the arguments in a body, which is written for the endpoint as it is at fal.
+
+        How it wants its result is no argument where our card has none for that.
+        """
+        bare = self._bare.get(model.id, model)
+        given = (
+            arguments_of(model, route, body) if bare is model else heard(model, bare, route, body)
+        )
+        if isinstance(given.get(INLINE), bool) and model.param(INLINE) is None:
+            del given[INLINE]
+        return given
 
     async def _check_room(self, model: Model, options: Options) -> None:
         if options.most is None:

@@ -38,7 +38,7 @@ class Rule:
 _RULES: Mapping[str, Rule] = {
     "invalid_arguments": Rule(422, "value_error", model=True),
     "bad_media": Rule(422, "file_download_error", model=True),
-    "refused": Rule(422, "content_policy_violation", model=True),
+    "refused": Rule(403, "forbidden"),  # by a rule of ours; content is refused by those who look
     "content_refused": Rule(422, "content_policy_violation", model=True),
     "over_budget": Rule(403, "forbidden"),
     "forbidden": Rule(403, "forbidden"),
@@ -62,7 +62,6 @@ _AT_ONCE: Mapping[str, Rule] = {  # what these codes mean where no job came of t
     "not_found": Rule(404, "not_found"),
     "unauthorized": Rule(401, "unauthorized"),
     "bad_target": Rule(412, "bad_request"),
-    "refused": Rule(403, "forbidden"),
     "too_large": Rule(413, "bad_request"),
     "queue_full": Rule(429, "queue_full", retryable=True),
     "bad_input": Rule(400, "bad_request"),
