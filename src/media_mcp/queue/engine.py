@@ -25,7 +25,6 @@ from media_mcp.job import (
     Job,
     JobState,
     Quote,
-    Route,
 )
 from media_mcp.queue.attempt import Rooms
 from media_mcp.queue.books import Books
@@ -184,16 +183,7 @@ class Queue:
         """
         if not submission.caller.may_run:
             raise forbidden("makes no jobs")
-        now, routes = self._clock(), submission.model.routes
-        route = routes[0] if routes else Route("none")
-        job = replace(
-            submission.job(route, 0, "none: it was refused", None, now),
-            state=JobState.FAILED,
-            ended_at=now,
-            seed=None,
-            failure=failure,
-            facts=facts,
-        )
+        job = submission.refused(failure, facts, self._clock())
         added = await self._store.add(job, tuple(submission.inputs.values()), submission.join())
         if not added.joined:
             self._news.publish(added.job, state=True)

@@ -6,11 +6,11 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from media_mcp.catalog.model import Model
 from media_mcp.errors import InvalidArguments, Problem
-from media_mcp.job import JSON, Arguments, Asset, Caller, Job, JobState, Route, Webhook
+from media_mcp.job import JSON, Arguments, Asset, Caller, Failure, Job, JobState, Route, Webhook
 from media_mcp.queue.store import Join
 
 JOINING_DOORS = ("mcp", "cli")
@@ -92,6 +92,18 @@ class Submission:
             once=self.once,
             inline=self.inline,
             pinned=self.backend is not None,
+        )
+
+    def refused(self, failure: Failure, facts: Mapping[str, JSON], now: float) -> Job:
+        """Return the job of a call that cannot be run: it has failed as it came."""
+        route = next(iter(self.model.routes), Route("none"))
+        return replace(
+            self.job(route, 0, "none: it was refused", None, now),
+            state=JobState.FAILED,
+            ended_at=now,
+            seed=None,
+            failure=failure,
+            facts=facts,
         )
 
 
