@@ -177,6 +177,7 @@ def test_what_is_right_passes(given: dict[str, JSON]) -> None:
         ({"guidance": float("nan")}, "arguments: are not plain JSON"),
         ({"seed": 10**5000}, "arguments: are not plain JSON"),
         ({"prompt": b"x"}, "arguments: are not plain JSON"),
+        ({"prompt": "x", "\udc00": 1}, "arguments: are not plain JSON"),
     ],
 )
 def test_a_wrong_argument_is_told_its_name_what_was_given_and_what_is_near(
@@ -222,9 +223,10 @@ def test_every_fault_is_told_at_once_and_each_once() -> None:
     assert caught.value.hint == "Correct the arguments and call again."
 
 
-def test_endless_nesting_is_no_plain_json() -> None:
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_endless_nesting_is_no_plain_json(depth: int) -> None:
     deep: list[JSON] = []
-    for _ in range(100_000):
+    for _ in range(depth):
         deep = [deep]
     assert "are not plain JSON" in words({"prompt": deep})
 

@@ -139,6 +139,11 @@ async def test_a_wrong_query_is_told_in_words(client, path, query, words) -> Non
             "endpoints.sketch.unit_quantity must be a number of 0 or more.",
         ),
         (
+            b'{"estimate_type":"unit_price","endpoints":{"sketch":{"unit_quantity":1e999}}}',
+            422,
+            "endpoints.sketch.unit_quantity must be a number of 0 or more.",
+        ),
+        (
             b'{"estimate_type":"unit_price","endpoints":{"fal-ai/ghiblify":{"unit_quantity":1}}}',
             404,
             "The price of fal-ai/ghiblify is not known.",

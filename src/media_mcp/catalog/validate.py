@@ -41,7 +41,10 @@ class Validator:
         if problems := _not_json(arguments):
             return problems
         given = dict(arguments)
-        errors = _worst(self._errors(given))
+        try:
+            errors = _worst(self._errors(given))
+        except ValueError as error:  # half a surrogate pair as a name, lists in lists in lists
+            return [_no_json(error)]
         faults = [problem for error in errors for problem in explain(error, self.schema)]
         return [*faults, *form_problems(self._params, given)]
 
@@ -136,5 +139,9 @@ def _not_json(arguments: Mapping[str, JSON]) -> list[Problem]:
     except UnicodeEncodeError:
         return [Problem("arguments", "hold half a surrogate pair, which is no text.")]
     except (ValueError, TypeError, RecursionError) as error:
-        return [Problem("arguments", f"are not plain JSON: {error}.")]
+        return [_no_json(error)]
     return []
+
+
+def _no_json(error: Exception) -> Problem:
+    return Problem("arguments", f"are not plain JSON: {error}.")

@@ -28,6 +28,7 @@ PAGE = 50
 MOST = 100
 MOST_IDS = 50
 MAX_ESTIMATE = 64 * 2**10
+MOST_UNITS = 10**12
 _EXPANSIONS = ("openapi-3.0", "enterprise_status")
 Handler: TypeAlias = Callable[[Request], Awaitable[JSON]]
 
@@ -84,7 +85,11 @@ class Platform:
         head = self._head(name)
         field = "unit_quantity" if kind == "unit_price" else "call_quantity"
         quantity = given.get(field) if isinstance(given, dict) else None
-        if isinstance(quantity, bool) or not isinstance(quantity, int | float) or quantity < 0:
+        if (
+            isinstance(quantity, bool)
+            or not isinstance(quantity, int | float)
+            or not (0 <= quantity <= MOST_UNITS)
+        ):
             raise BadInput(f"endpoints.{name}.{field} must be a number of 0 or more.")
         if kind == "historical_api_price":
             return quantity * _known(head, head.high)

@@ -159,6 +159,36 @@ async def test_an_option_that_makes_no_sense_is_refused(
     assert await place.app.queue.jobs(ME) == []
 
 
+HOSTILE = [
+    (b'{"prompt":"x","\\udc00":1}', 422),
+    (b'{"prompt":' + b"[" * 900 + b"]" * 900 + b"}", 422),
+    (b'{"prompt":"x","seed":1e999}', 422),
+    (b'{"prompt":"x","seed":' + b"9" * 4000 + b"}", 422),
+    (b'{"prompt":"x","prompt":1}', 422),
+    (b'{"prompt":"x","seed":' + b"9" * 6000 + b"}", 400),
+    (b'{"prompt":"\xff"}', 400),
+    (b"[" * 100_000, 400),
+    (b'{"prompt":"a\\u0000b \\ud800"}', 200),
+    ('{"prompt":"x"}'.encode("utf-16"), 200),
+    (b'\xef\xbb\xbf{"prompt":"x"}', 200),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), HOSTILE)
+async def test_odd_bodies_are_answered_for(place: Place, body: bytes, status: int) -> None:
+    answer = await place.http.post("/run/test/steps", content=body)
+    assert answer.status_code == status, answer.text
+    assert status == 200 or answer.json()["message"]
+
+
+async def test_an_address_of_endless_parameters_is_refused(place: Place) -> None:
+    query = "&".join(f"a{n}=1" for n in range(101))
+    for url in (f"/queue/test/steps?{query}", f"/run/test/steps?{query}"):
+        answer = await place.http.post(url, json=PROMPT)
+        assert (answer.status_code, answer.headers["x-fal-error-type"]) == (400, "bad_request")
+        assert message(answer) == "The address has more than 100 parameters. Leave some out."
+
+
 async def test_a_full_queue_takes_no_more(place: Place) -> None:
     running = [await place.submit("test/slow") for _ in range(8)]
     for request_id in running:
@@ -502,6 +532,17 @@ async def test_a_running_request_is_cancelled(place: Place) -> None:
     answer = await place.result(request_id)
     assert (answer.status_code, answer.headers["x-fal-error-type"]) == (499, "client_cancelled")
     assert message(answer) == "Request was cancelled"
+
+
+async def test_many_who_cancel_at_once_stop_it_once(place: Place) -> None:
+    await place.started(request_id := await place.submit("test/slow"))
+    url = f"/queue/test/slow/requests/{request_id}/cancel"
+    answers = await asyncio.gather(*(place.http.put(url) for _ in range(20)))
+    assert {answer.status_code for answer in answers} <= {202, 400}
+    assert answers[0].status_code == 202
+    assert await place.ended(request_id) is JobState.CANCELLED
+    events = await place.app.queue.events(request_id, ME)
+    assert [event.message for event in events].count("cancelled: cancelled by the caller") == 1
 
 
 async def test_a_waiting_request_is_cancelled_at_once(place: Place) -> None:

@@ -21,6 +21,7 @@ from media_mcp.server.queue_api.target import Headers, Target
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 MAX_BODY = 32 * 2**20  # a data URI of a picture fits; more belongs in an upload or a URL
+MOST_PARAMETERS = 100
 LONG_BODY = 2**20  # bytes of JSON that are worth a thread
 
 
@@ -93,8 +94,17 @@ class Call:
         return self.headers.get(name.encode(), b"").decode("latin-1").strip()
 
     def query(self) -> dict[str, str]:
-        """Return the parameters behind the question mark, the last of each name."""
-        return dict(parse_qsl(self.target.query, keep_blank_values=True, max_num_fields=100))
+        """Return the parameters behind the question mark, the last of each name.
+
+        Raises `BadRequest` past `MOST_PARAMETERS`.
+        """
+        query = self.target.query
+        try:
+            return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_PARAMETERS))
+        except ValueError:
+            raise BadRequest(
+                f"The address has more than {MOST_PARAMETERS} parameters.", "Leave some out."
+            ) from None
 
     async def body(self, limit: int = MAX_BODY) -> bytes:
         """Read the body. Raises `TooLarge` past `limit` bytes, and `Gone`."""
