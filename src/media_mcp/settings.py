@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,7 +14,6 @@ from pydantic import (
     Field,
     PlainSerializer,
     SecretStr,
-    TypeAdapter,
     ValidationError,
 )
 from pydantic_settings import (
@@ -24,11 +21,11 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from media_mcp import speed as speeds
 from media_mcp.errors import BadSettings
+from media_mcp.tightening import Files
 
 FILE_NAME = "media-mcp.toml"
 _DEVICE = r"(auto|all|cpu|mps|cuda(:\d{1,3})?)"
@@ -358,51 +355,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, Files(settings_cls, deep_merge=True)
-
-
-class Files(TomlConfigSettingsSource):
-    """The user's own file, and over it that of the working folder.
-
-    Whoever wrote that folder may keep more on this machine than the user does, and never less: of
-    `offline` and `keep_here` the stricter counts.
-    """
-
-    def _read_files(self, files: Any, deep_merge: bool = False) -> dict[str, Any]:
-        told = super()._read_files(files, deep_merge)
-        read = [self._read_file(path) for path in self._existing_files(files)]
-        for name in _STRICTER:
-            _tighten(told, name, [_said(file, "", name) for file in read])
-            for project, table in _tables(told).items():
-                _tighten(table, name, [_said(file, project, name) for file in read])
-        return told
-
-
-_STRICTER: Mapping[str, tuple[TypeAdapter[Any], Sequence[Any]]] = {
-    "offline": (TypeAdapter(bool), (False, True)),
-    "keep_here": (TypeAdapter(KeepHere), get_args(KeepHere)),
-}
-
-
-def _tables(file: Mapping[str, Any]) -> Mapping[str, Any]:
-    tables = file.get("projects")
-    if not isinstance(tables, dict):
-        return {}
-    return {name: table for name, table in tables.items() if isinstance(table, dict)}
-
-
-def _said(file: Mapping[str, Any], project: str, name: str) -> Any:
-    """Return what a file says of a rule, for a project where it has one; None if nothing."""
-    return _tables(file).get(project, {}).get(name, file.get(name))
-
-
-def _tighten(told: dict[str, Any], name: str, said: Sequence[Any]) -> None:
-    """Let the strictest count; what is no value at all is left to the validation."""
-    kind, order = _STRICTER[name]
-    with suppress(ValidationError):
-        if name in told:
-            values = [kind.validate_python(value) for value in said if value is not None]
-            told[name] = max(values, key=order.index)
+        stricter = {"offline": (False, True), "keep_here": get_args(KeepHere)}
+        return init_settings, env_settings, Files(settings_cls, stricter)
 
 
 def load_settings(**overrides: Any) -> Settings:
