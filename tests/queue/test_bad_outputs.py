@@ -8,7 +8,7 @@ from PIL import Image
 
 from media_mcp.backends.rehearsal import Rehearsal
 from media_mcp.catalog.model import Model, OutputSpec, Param
-from media_mcp.errors import BackendFailed
+from media_mcp.errors import BackendFailed, BadOutput
 from media_mcp.job import JobState, MediaKind, Output, Price, Result, Route
 from media_mcp.queue.outputs import another_seed
 from media_mcp.server.answer import MAX_TOKENS, job_facts, tokens
@@ -128,6 +128,19 @@ async def test_what_cannot_be_read_twice_fails_and_says_so(house, run):
     assert "cannot be read" in job.failure.message
     assert job.failure.hint.startswith("Made again with seed ")
     assert kept(house) == []
+
+
+async def test_what_the_backend_itself_finds_worthless_is_made_once_more(run, painter):
+    """NaN, of which no encoder makes a file."""
+    backend = painter(BadOutput("The model returned numbers that are none (NaN)."), 255, cost=0.0)
+    first, job, _ = await run(draws(backend="local"), backend)
+    assert (job.state, job.failure) == (JobState.SUCCEEDED, None)
+    assert job.seed != first.seed
+    assert job.findings[0].endswith("gave: The model returned numbers that are none (NaN).")
+    backend = painter(BadOutput("NaN."), BadOutput("NaN."), cost=0.0)
+    _, job, _ = await run(draws(backend="local"), backend)
+    assert (job.state, job.failure.code) == (JobState.FAILED, "bad_output")
+    assert job.failure.hint.startswith("Made again with seed ")
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import anyio
 
 from media_mcp.backends.base import Backend, Report, Run, Together
 from media_mcp.catalog.model import Model
-from media_mcp.errors import BackendFailed, MaybeSpent, MediaError, OverBudget, StorageFailed
+from media_mcp.errors import (
+    BackendFailed,
+    BadOutput,
+    MaybeSpent,
+    MediaError,
+    OverBudget,
+    StorageFailed,
+)
 from media_mcp.job import Failure, Job, JobState, Quote, Result
 from media_mcp.queue.folder import WorkFolder
 from media_mcp.queue.news import News
@@ -161,7 +168,7 @@ class Attempt:
         )
 
     async def _settle(self, outcome: Result | Exception | None) -> None:
-        if isinstance(outcome, Result):
+        if isinstance(outcome, Result) or self._made_nothing(outcome):
             await self._succeed(outcome)
         elif self._stopped is not None:
             await self._end_stopped(None)
@@ -174,12 +181,18 @@ class Attempt:
         again = not self.claim.job.once and self.claim.spent + 1 < self._rooms.attempts
         return error.retryable and again
 
-    async def _succeed(self, result: Result) -> None:
+    def _made_nothing(self, outcome: Result | Exception | None) -> TypeGuard[BadOutput]:
+        """Whether a backend of ours found itself that what it made is worth nothing."""
+        bad = isinstance(outcome, BadOutput) and not outcome.retryable
+        return bad and not self._backend.remote and self._stopped is None
+
+    async def _succeed(self, outcome: Result | BadOutput) -> None:
         """Past this point the work is done and paid: neither a stop nor a shutdown undoes it."""
         made: Made | None = None
+        result = outcome if isinstance(outcome, Result) else Result((), {}, 0.0)
         self.load_seconds = seconds_of(result.facts.get("load_seconds"))
         try:
-            made = await self._look_into(result, self.claim.job)
+            made = await self._look_into(outcome, self.claim.job)
             if self._may_reseed(made) and await self._affordable():
                 made = await self._try_anew(made)
             if made is not None:
@@ -192,8 +205,11 @@ class Attempt:
             if made is not None:
                 made.discard()
 
-    async def _look_into(self, result: Result, job: Job) -> Made:
+    async def _look_into(self, result: Result | BadOutput, job: Job) -> Made:
         model = self._rooms.model_of(job.model)
+        if isinstance(result, BadOutput):
+            nothing = Result((), {}, 0.0)
+            return Made(job, model, nothing, spoilt=result.message, error=result)
         with anyio.CancelScope(shield=True):
             made = await look_into(result, job, model, self.claim.inputs, self._rooms.media)
         return made
