@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from media_mcp.errors import BadMedia, InvalidArguments
+from media_mcp.worker.work import Cancelled
 from toolkit import BLUE, GREEN, RED, WHITE, Bench, make_picture, near
 
 
@@ -248,6 +249,13 @@ def test_a_drawing_becomes_shapes(bench: Bench, halves: Path, tmp_path: Path) ->
     assert used.product.outputs[0].mime_type == "image/svg+xml"
     assert svg.count("<path") == used.product.facts["shapes"] >= 2
     assert 'width="60"' in svg and 'height="40"' in svg
+
+
+def test_tracing_stops_when_it_is_cancelled(bench: Bench, halves: Path) -> None:
+    bench.stop_after = 0
+    with pytest.raises(Cancelled):
+        bench.use("vtracer", image_url=halves)
+    assert not list(bench.last_folder.iterdir())
 
 
 def test_a_picture_too_large_to_trace_is_refused(

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from media_mcp.errors import BadCard, BadInput, BadMedia, InvalidArguments, NotConfigured
+from media_mcp.errors import (
+    BackendFailed,
+    BadCard,
+    BadInput,
+    BadMedia,
+    InvalidArguments,
+    NotConfigured,
+)
 from media_mcp.worker.pipelines import tools
 from media_mcp.worker.work import Cancelled
 from toolkit import RATE, Bench, hear, level, pitch, write_wave
@@ -84,6 +91,21 @@ def test_a_missing_engine_says_how_to_get_it(bench: Bench, monkeypatch: pytest.M
     with pytest.raises(NotConfigured, match="The program flite is not installed") as missing:
         bench.use("flite", text=FOX)
     assert missing.value.hint == "Run: apt install flite"
+
+
+def test_an_engine_that_fails_or_takes_too_long_is_told(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "flite"
+    program.write_text("#!/bin/sh\n[ -e $PWD/never ] || { echo no voice >&2; exit 3; }\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(BackendFailed, match="flite failed: no voice"):
+        bench.use("flite", text=FOX)
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr("media_mcp.worker.pipelines.tools.programs.PATIENCE", 0.0)
+    with pytest.raises(BackendFailed, match="flite took over 0 s"):
+        bench.use("flite", text=FOX)
 
 
 @has_espeak

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-import subprocess
 import threading
-import time
 import wave
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from media_mcp.errors import BackendFailed, MissingExtra, NotConfigured
 from media_mcp.worker import encode
 from media_mcp.worker.pipelines.tools.faults import wrong
+from media_mcp.worker.pipelines.tools.programs import run_program
 from media_mcp.worker.work import Product, Work
 
-PATIENCE = 120.0  # seconds that an engine may take
-_POLL = 0.05
 _ESPEAK_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS of speak_lib.h
 _ESPEAK_RATE, _ESPEAK_PITCH = 1, 3  # espeakRATE and espeakPITCH of speak_lib.h
 _ESPEAK_UTF8 = 0x1001  # espeakCHARS_UTF8 | espeakENDPAUSE
@@ -35,7 +31,8 @@ def flite(
     source.write_text(_speakable(text), encoding="utf-8")
     command = [program, "-voice", voice, "--setf", f"duration_stretch={1 / rate:.4f}"]
     command += ["--setf", f"int_f0_target_mean={pitch:g}"] if pitch else []
-    _wait(work, [*command, "-f", str(source), "-o", str(spoken)])
+    command += ["-f", str(source), "-o", str(spoken)]
+    run_program(work, "flite", command, "Speak less at once, in plain words.")
     try:
         return _finish(work, *_samples(spoken), voice)
     finally:
@@ -48,26 +45,6 @@ def _speakable(text: str) -> str:
     if not any(sign.isalnum() for sign in text):
         raise wrong("text", "there is no word in it.", "Say what is to be spoken.")
     return text
-
-
-def _wait(work: Work, command: Sequence[str]) -> None:
-    """Run a program to its end; a cancelled job ends it."""
-    deadline = time.monotonic() + PATIENCE
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as engine:
-        try:
-            while engine.poll() is None:
-                work.check()
-                if time.monotonic() > deadline:
-                    raise BackendFailed(f"flite took over {PATIENCE:g} s.", "Speak less at once.")
-                time.sleep(_POLL)
-        except BaseException:
-            engine.kill()
-            raise
-        said = (engine.stderr.read() if engine.stderr else b"").decode(errors="replace").strip()
-    if engine.returncode:
-        raise BackendFailed(f"flite failed: {said[-200:] or engine.returncode}.", "Try plain text.")
 
 
 def _samples(path: Path) -> tuple[Any, int]:
