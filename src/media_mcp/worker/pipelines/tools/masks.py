@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -72,7 +72,14 @@ def edit_mask(
     mask = picture.getchannel("A") if _says_alpha(picture) else on_paper(picture, "black")
     return finish(
         work,
-        edited(mask.convert("L"), grow=grow, feather=feather, invert=invert, threshold=threshold),
+        edited(
+            mask.convert("L"),
+            check=work.check,
+            grow=grow,
+            feather=feather,
+            invert=invert,
+            threshold=threshold,
+        ),
     )
 
 
@@ -87,16 +94,21 @@ def _says_alpha(picture: Picture) -> bool:
 def edited(
     mask: Picture,
     *,
+    check: Callable[[], None] = lambda: None,
     grow: int = 0,
     feather: float = 0,
     invert: bool = False,
     threshold: int | None = None,
 ) -> Picture:
-    """Return a mask cut at `threshold`, then grown, feathered (pixels) and inverted."""
+    """Return a mask cut at `threshold`, then grown, feathered (pixels) and inverted.
+
+    `check` runs for each pixel that it grows.
+    """
     if threshold is not None:
         mask = mask.point(lambda value: 255 if value >= threshold else 0)
     step = 1 if grow > 0 else -1
     for _ in range(abs(grow)):
+        check()
         mask = mask.filter(ImageFilter.MaxFilter(3) if step > 0 else ImageFilter.MinFilter(3))
     if feather:
         mask = mask.filter(ImageFilter.GaussianBlur(feather))
