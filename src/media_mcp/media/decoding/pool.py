@@ -51,6 +51,8 @@ USES = 1000  # files after which a process makes room for a new one: decoders le
 SECONDS = 90.0  # for one file; the readers give up by themselves after facts.PATIENCE
 START_SECONDS = 60.0
 PASSED = frozenset({"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH"})
+# Some decoders take a thread a core, and each would reserve memory of its own out of the bound.
+FIXED = {"MALLOC_ARENA_MAX": "2"}
 EXTENSION = re.compile(r"[a-z0-9]{1,12}", re.ASCII)
 MIME_TYPE = re.compile(r"[a-z0-9]{1,40}/[a-z0-9.+-]{1,80}", re.ASCII)
 AGAIN = "Make or export the file again."
@@ -247,7 +249,7 @@ def end_all() -> None:
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
     """Return what a decoder is told of our environment: how to start, and no more."""
-    return {k: v for k, v in ours.items() if k in PASSED or k.startswith("LC_")}
+    return {k: v for k, v in ours.items() if k in PASSED or k.startswith("LC_")} | FIXED
 
 
 @lru_cache(maxsize=1)
