@@ -30,6 +30,7 @@ class Repo:
     licence: str = "apache-2.0"
     gated: bool = False
     commit: str = COMMIT
+    digests: dict[str, str] = field(default_factory=dict)  # told in the place of the right ones
     lies: dict[str, bytes] = field(default_factory=dict)  # sent instead, with the same length
 
     def is_lfs(self, path: str) -> bool:
@@ -45,7 +46,7 @@ class Repo:
         return [self._entry(path) for path in self.files]
 
     def _entry(self, path: str) -> dict[str, Any]:
-        size, oid = len(self.files[path]), self.digest(path)
+        size, oid = len(self.files[path]), self.digests.get(path) or self.digest(path)
         found = {"type": "file", "path": path, "size": size, "oid": oid}
         if self.is_lfs(path):
             found |= {"oid": "0" * 40, "lfs": {"oid": oid, "size": size, "pointerSize": 134}}

@@ -282,6 +282,23 @@ def test_a_repository_that_cannot_be_used_is_told(
     assert words in ended.err
 
 
+@pytest.mark.parametrize("how", ["path", "digest"])
+def test_a_hub_cannot_have_files_written_elsewhere(
+    cli, hub: Hub, mine: str, tmp_path: Path, how: str
+) -> None:
+    precious = tmp_path / "precious.safetensors"
+    precious.write_text("mine")
+    repo = hub.repos[REPO]
+    if how == "path":
+        repo.files[f"transformer/{'../' * 9}{precious}"] = b"x"
+    else:
+        repo.digests = {NEEDED[4]: f"../../../../{precious.name}"}
+    ended = cli("pull", mine)
+    assert ended.code == 3
+    assert f"The hub names what is no file of {REPO}" in ended.err
+    assert precious.read_text() == "mine"
+
+
 def test_a_revision_that_is_none_is_told(cli, hub: Hub, card) -> None:
     card("my/painter", route(revision="v9"))
     ended = cli("pull", "my/painter")

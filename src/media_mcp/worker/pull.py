@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from glob import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from media_mcp.errors import MissingExtra, NotConfigured
@@ -32,6 +33,7 @@ from media_mcp.worker.shards import missing_shards
 
 AT_ONCE = 4  # large files; more would not come any faster
 SMALL = 8 * 2**20  # bytes up to which a file is the library's
+_DIGEST = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 Tell = Callable[[FromPull], None]
 
 
@@ -90,6 +92,7 @@ class Hub:
         tree = api.list_repo_tree(want.repo, recursive=True, revision=self.commit)
         found = {file.path: file for file in tree if isinstance(file, RepoFile)}
         self.files = {path: _blob(found[path]) for path in self._needed(list(found))}
+        self._check_names()
 
     def _needed(self, paths: list[str]) -> list[str]:
         want, index = self.want, None
@@ -102,6 +105,17 @@ class Hub:
                 f"The repository {want.repo} cannot be used: {error}.",
                 "Name one that has safetensors in the model's card; pickles are never loaded.",
             ) from None
+
+    def _check_names(self) -> None:
+        """Refuse names by which a hub would have files written elsewhere than into its cache."""
+        odd = [path for path in self.files if not _is_inside(path)]
+        odd += [f.digest for f in self.files.values() if not _DIGEST.fullmatch(f.digest)]
+        odd += [] if _DIGEST.fullmatch(self.commit) else [self.commit]
+        if odd:
+            raise NotConfigured(
+                f"The hub names what is no file of {self.want.repo}: {odd[0][:80]!r}.",
+                "Nothing was fetched. Check HF_ENDPOINT, and whether to trust the repository.",
+            )
 
     def _read(self, name: str) -> dict[str, Any]:
         """Read a small file without leaving it in the cache."""
@@ -129,6 +143,11 @@ class Hub:
     @property
     def absent(self) -> list[str]:
         return [path for path in self.files if not self.is_here(path)]
+
+
+def _is_inside(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and ".." not in parts and not path.startswith("/") and "\\" not in path
 
 
 def home_of(repo: str) -> Path:
