@@ -50,9 +50,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         env=environment,
     ) as process:
         assert process.stderr is not None
-        found = next(
-            match for line in process.stderr if (match := re.search(r"(http\S+)/mcp", line))
-        )
+        said: list[str] = []
+        found = None
+        while found is None and (line := process.stderr.readline()):
+            said.append(line)
+            found = re.search(r"(http\S+)/mcp", line)
+        assert found, "".join(said)
         yield found[1]
         process.terminate()
         process.communicate()
