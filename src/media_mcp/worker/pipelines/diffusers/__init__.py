@@ -4,6 +4,7 @@
 the pipeline's class, `outputs` reads what it returns.
 """
 
+from media_mcp.worker.pipelines.diffusers.batch import run_batch
 from media_mcp.worker.pipelines.diffusers.run import run
 
-__all__ = ["run"]
+__all__ = ["run", "run_batch"]

@@ -42,10 +42,15 @@ def run(work: Work) -> Product:
     """Make `num_images` results (one unless said) with seeds seed, seed + 1 and so on."""
     with held(work) as ready:
         call = plan_call(work, ready.pipe)
-        count = int(work.run.arguments.get(COUNT) or 1)
+        count = count_of(work)
         started = perf_counter()
         results = [_make(work, ready.pipe, call, index, count) for index in range(count)]
         return finished(work, ready, call, results, perf_counter() - started)
+
+
+def count_of(work: Work) -> int:
+    """Return how many results a job makes."""
+    return int(work.run.arguments.get(COUNT) or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,11 @@ class Ready:
 
 
 @contextmanager
-def held(work: Work) -> Iterator[Ready]:
-    """Have the pipeline of the card's class, its weights loaded, its LoRAs and settings applied."""
+def held(work: Work, batch: int = 1) -> Iterator[Ready]:
+    """Have the pipeline of the card's class, its weights loaded, its LoRAs and settings applied.
+
+    `batch` is how many results one call of it will make.
+    """
     spec, weights = work.run.spec, str(work.run.spec.get("weights", ""))
     with readable_faults(weights, work.device, work.residency):
         dtype = dtype_name(spec, work.device.kind)
@@ -72,7 +80,7 @@ def held(work: Work) -> Iterator[Ready]:
             name,
             lambda: _plan_load(work, weights, dtype),
             model=work.run.model,
-            units=run_units(work.run.call),
+            units=run_units(work.run.call, batch),
         ) as resident:
             use_threads(spec)
             pipe = resident.value.pipeline(work)
