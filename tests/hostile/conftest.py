@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             said.append(line)
             found = re.search(r"(http\S+)/mcp", line)
         assert found, "".join(said)
+        reading = threading.Thread(target=process.stderr.read)  # a full pipe would stop the server
+        reading.start()
         yield found[1]
         process.terminate()
-        process.communicate()
+        reading.join()
 
 
 @pytest.fixture
