@@ -16,6 +16,7 @@ from pathlib import Path
 import affinity
 import listing
 import loading
+import local
 import measures
 import queueing
 from bench import Bench, Row
@@ -24,7 +25,10 @@ from report import line, page, plot, read, write
 HERE = Path(__file__).resolve().parents[1]
 Measure = Callable[[Bench], Row | Iterator[Row]]
 DOCS = HERE / "docs"
-WITHOUT_PEER = frozenset({"queue", "status", "subscribers"})  # FastMCP is none of theirs
+HERE_ALONE = ("drawing", "cold-start", "swap", "lora")
+WITHOUT_PEER = frozenset(
+    {"queue", "status", "subscribers", *HERE_ALONE}
+)  # FastMCP is none of theirs
 NAMES: Mapping[str, Measure] = {
     "start": measures.start,
     "first-list": listing.first_list,
@@ -39,6 +43,9 @@ NAMES: Mapping[str, Measure] = {
     "loads": affinity.loads,
     "real-loads": affinity.real_loads,
     "drawing": measures.drawing,
+    "cold-start": local.cold_start,
+    "swap": local.swap,
+    "lora": local.lora,
     "memory": measures.memory,
     "catalog-memory": loading.memory,
 }

@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -60,7 +61,7 @@ class Bench:
             pipeline="diffusers",
             spec={"weights": str(self.folder / name), "threads": 1},
             arguments=given,
-            call=CALL | MORE[name],
+            call={**CALL, **MORE[name]},
             seed=7,
             folder=str(self.folder),
             roles=("images",),
@@ -102,7 +103,7 @@ def swaps(bench: Bench, count: int) -> dict[str, float]:
 
 def _loads(bench: Bench, count: int) -> list[float]:
     places = [str(bench.folder / name) for name in MORE for _ in range(count)]
-    return [timed(lambda p=place: DiffusionPipeline.from_pretrained(p)) for place in places]
+    return [timed(partial(DiffusionPipeline.from_pretrained, place)) for place in places]
 
 
 def loras(bench: Bench, count: int) -> dict[str, float]:
@@ -130,7 +131,7 @@ def _bare_loras(bench: Bench, files: list[Path], count: int) -> list[float]:
         pipe.unload_lora_weights()
 
     once(files[0])
-    return [timed(lambda n=n: once(files[n % 2])) for n in range(2 * count)]
+    return [timed(partial(once, files[n % 2])) for n in range(2 * count)]
 
 
 def main() -> None:
