@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.types import Receive, Scope, Send
 
-from media_mcp.errors import OutOfMemory, Refused, StorageFailed
+from media_mcp.errors import ContentRefused, OutOfMemory, StorageFailed
 from media_mcp.job import Caller, Failure, Job, JobState, Webhook
 from media_mcp.queue import Delivery, Submission, Told, outbox
 from media_mcp.server.app import App
@@ -180,7 +180,7 @@ async def test_a_success_is_told_and_signed(app: App, receiver: Receiver) -> Non
 @pytest.mark.parametrize(
     ("error", "status", "kind"),
     [
-        (Refused("No.", "Ask for something else."), 422, "content_policy_violation"),
+        (ContentRefused("No.", "Ask for something else."), 422, "content_policy_violation"),
         (OutOfMemory("Full.", "Wait."), 500, "internal_server_error"),
     ],
 )
