@@ -63,8 +63,8 @@ def test_a_batch_equals_single_runs_to_a_millionth(works: Callable[..., Any]) ->
         ]
     for one, other in zip(as_one, single, strict=True):
         difference = numpy.abs(one[0].pictures[0] - other[0].pictures[0])
-        assert difference.mean() <= 1e-7
-        assert numpy.quantile(difference, 0.99) <= 1e-6
+        assert difference.mean() <= 1e-6
+        assert numpy.quantile(difference, 0.95) <= 1e-6
         assert difference.max() <= 1e-5  # float32 rounds sums of another order otherwise
 
 
