@@ -16,9 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+from pydantic import ByteSize
 
 import media_mcp
-from bench import Bench, Row
+from bench import Row
 from media_mcp.backends.instances import Instance as Place
 from media_mcp.backends.local import Local
 from media_mcp.backends.local.configuration import configuration
@@ -147,7 +148,10 @@ async def _real(folder: Path, size: Size, *, plain: bool) -> Tally:
     models = {f"m{n}": _sketch(folder, f"m{n}") for n in range(size.models)}
     budget = int((size.slots + 0.5) * SKETCH_BYTES)
     settings = Settings(
-        data_dir=folder / "data", overdue_seconds=BOUND, device="cpu", memory_budget=budget
+        data_dir=folder / "data",
+        overdue_seconds=BOUND,
+        device="cpu",
+        memory_budget=ByteSize(budget),
     )
     backend = (Plain if plain else Local)(configuration(Place("local"), settings))
     media = MediaStore(folder / "data" / "assets")
@@ -188,10 +192,10 @@ def _sketch(folder: Path, name: str) -> Model:
     return replace(known, id=name, tool=name, routes=(replace(route, spec=spec),))
 
 
-def real_loads(bench: Bench) -> Row:
+def real_loads(folder: Path) -> Row:
     """Count the loads of a real worker, and the time that all jobs take."""
     size = Size()
-    ours, plain = (real(bench.folder / f"real-{p}", size, plain=p) for p in (False, True))
+    ours, plain = (real(folder / f"real-{p}", size, plain=p) for p in (False, True))
     return Row(
         f"{size.jobs} jobs of {size.models} models through a real worker that holds {size.slots}",
         "s",
@@ -219,12 +223,12 @@ def simulate(
     return anyio.run(stream.run, in_flight)
 
 
-def loads(bench: Bench) -> Iterator[Row]:
+def loads(folder: Path) -> Iterator[Row]:
     """Count the loads of each stream on a virtual clock."""
     for models, slots, in_flight, most in STREAMS:
         ours, plain = (
             simulate(
-                bench.folder / f"affinity-{models}-{in_flight}-{plain}",
+                folder / f"affinity-{models}-{in_flight}-{plain}",
                 models,
                 slots,
                 plain=plain,

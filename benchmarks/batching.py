@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from bench import Bench, Row
+from bench import Row
 from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import Local
 from media_mcp.backends.local.configuration import configuration
@@ -23,9 +23,9 @@ from media_mcp.settings import Settings
 JOBS, TOGETHER, ROUNDS = 32, 8, 3
 
 
-def together(bench: Bench) -> Row:
+def together(folder: Path) -> Row:
     """Draw the same pictures in batches and one by one, by turns; medians of seconds."""
-    ours, alone = anyio.run(partial(_seconds, bench.folder / "batching"))
+    ours, alone = anyio.run(partial(_seconds, folder / "batching"))
     return Row(
         f"{JOBS} queued pictures of `sketch`, {TOGETHER} drawn as one",
         "s",

@@ -39,14 +39,21 @@ def page(rows: Sequence[Row]) -> str:
         "medians. Ratios carry over to other machines better than seconds do. FastMCP is set up "
         "for its fastest listing (benchmarks/peer.py). The queue alone is measured by "
         "`python benchmarks/run.py queue status subscribers`.\n",
+        *table(rows, "benchmarks.svg"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: Sequence[Row], plotted: str) -> list[str]:
+    """Return the lines of a table, of the plot beside it, and of how each row was measured."""
+    return [
         "| what | media-mcp | peer | ratio | goal | met |",
         "| --- | --- | --- | --- | --- | --- |",
         *map(_line, rows),
-        "\n![Bars of media-mcp beside its peers](benchmarks.svg)\n",
+        f"\n![Bars of media-mcp beside its peers]({plotted})\n",
         "How each was measured:\n",
         *(f"- {row.name}: {row.detail}. ({row.made})" for row in rows),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def machine() -> str:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import affinity
 import listing
 import loading
 import local
@@ -40,8 +39,6 @@ NAMES: Mapping[str, Measure] = {
     "queue": queueing.jobs,
     "status": queueing.status,
     "subscribers": queueing.subscribers,
-    "loads": affinity.loads,
-    "real-loads": affinity.real_loads,
     "drawing": measures.drawing,
     "cold-start": local.cold_start,
     "swap": local.swap,
