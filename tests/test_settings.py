@@ -102,6 +102,60 @@ def test_a_working_folder_keeps_more_here_than_its_user_and_never_less(
     assert (rules.offline, rules.keep_here) == (offline, keep_here)
 
 
+@pytest.mark.parametrize(
+    ("own", "folder", "counts"),
+    [
+        ("[budget]\nusd = 5", "[budget]\nusd = 50\nusd_per_day = 1", {"usd": 5, "usd_per_day": 1}),
+        ("[budget]\nusd = 5", "[budget]\nusd = 2", {"usd": 2}),
+        ("[budget]\nusd = 5", "[budget]\nusd_if_unknown = 0", {"usd": 5, "usd_if_unknown": None}),
+        ("[budget]\nusd_if_unknown = 1", "[budget]\nusd_if_unknown = 0", {"usd_if_unknown": 1}),
+        ("", "[budget]\nusd = 1\nusd_if_unknown = 0", {"usd": 1, "usd_if_unknown": 0}),
+    ],
+)
+def test_a_working_folder_spends_less_than_its_user_and_never_more(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, own: str, folder: str, counts: dict[str, float]
+) -> None:
+    files = [nowhere / "own.toml", nowhere / FILE_NAME]
+    for path, text in zip(files, (own, folder), strict=True):
+        path.write_text(text)
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    told = load_settings().budget
+    assert {name: getattr(told, name) for name in counts} == counts
+
+
+@pytest.mark.parametrize("name", ["allow_private_urls", "allow_remote_code", "allow_hub_loras"])
+def test_what_is_dangerous_only_the_users_own_file_allows(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    own, folder = files = [nowhere / "own.toml", nowhere / FILE_NAME]
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    folder.write_text(f"{name} = true")
+    assert getattr(load_settings(), name) is False
+    own.write_text(f"{name} = true")
+    assert getattr(load_settings(), name) is True
+    folder.write_text(f"{name} = false")
+    assert getattr(load_settings(), name) is False
+
+
+def test_so_do_its_projects_and_callers_and_its_other_rules(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [nowhere / "own.toml", nowhere / FILE_NAME]
+    files[0].write_text(
+        "confirm_above = 1\ngpu_rate = 2\n[projects.films.budget]\nusd = 5\n"
+        "[callers.ann.limits]\njobs_at_once = 2\n"
+    )
+    files[1].write_text(
+        "confirm_above = 9\ngpu_rate = 0\nallow_private_urls = true\n"
+        "[projects.films.budget]\nusd = 500\n[callers.ann.limits]\njobs_at_once = 99\n"
+    )
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    told = load_settings()
+    assert (told.confirm_above, told.gpu_rate) == (1, 2)
+    assert told.projects["films"].budget.usd == 5
+    assert told.callers["ann"].limits.jobs_at_once == 2
+
+
 def test_a_rule_that_is_none_is_still_told(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (nowhere / "own.toml").write_text("offline = true")
     (nowhere / FILE_NAME).write_text("offline = 'perhaps'\nprojects = 3")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -46,6 +47,20 @@ def _hourly(given: object) -> object:
 
 
 GpuRate = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_hourly)]
+
+
+_OWN = "Not by a file in the working folder."
+
+# What a file in a working folder can only make stricter: of two values, the greater here counts.
+STRICTNESS: dict[str, Callable[[Any], Any]] = {
+    "offline": bool,
+    "keep_here": get_args(KeepHere).index,
+    "allow_private_urls": lambda allowed: not allowed,
+    "allow_remote_code": lambda allowed: not allowed,
+    "allow_hub_loras": lambda allowed: not allowed,
+    "confirm_above": lambda limit: -limit,
+    "gpu_rate": float,
+}
 
 
 def config_dir() -> Path:
@@ -245,7 +260,8 @@ class Settings(BaseSettings):
         default=200 * 2**20, gt=0, description="The largest input file or download, in bytes."
     )
     allow_private_urls: bool = Field(
-        default=False, description="Whether inputs may be fetched from private addresses."
+        default=False,
+        description=f"Whether inputs may be fetched from private addresses. {_OWN}",
     )
     api_key: SecretStr | None = Field(
         default=None,
@@ -303,12 +319,12 @@ class Settings(BaseSettings):
     allow_remote_code: bool = Field(
         default=False,
         description="Whether a card may ask for Python code that comes with its weights "
-        "(`remote_code`) to run on this machine.",
+        f"(`remote_code`) to run on this machine. {_OWN}",
     )
     allow_hub_loras: bool = Field(
         default=False,
         description="Whether a call may name a LoRA by its hub repository (`ORG/NAME`), which the "
-        "worker then fetches. Files, media:// URIs and URLs may always be given.",
+        f"worker then fetches. Files, media:// URIs and URLs may always be given. {_OWN}",
     )
     fal_key: SecretStr | None = Field(
         default=None, description="The key for fal, where the environment has no FAL_KEY."
@@ -355,8 +371,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        stricter = {"offline": (False, True), "keep_here": get_args(KeepHere)}
-        return init_settings, env_settings, Files(settings_cls, stricter)
+        return init_settings, env_settings, Files(settings_cls, STRICTNESS)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -52,7 +52,7 @@ def create(settings: Settings, instance: Instance) -> Local:
 
 FOREIGN = (
     "Its weights come with Python code of their own, which would run on this machine.",
-    "Read that code; then the setting allow_remote_code = true lets it run.",
+    "Read that code; then allow_remote_code = true in your own settings lets it run.",
 )
 
 
