@@ -5,48 +5,41 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
-    PlainSerializer,
     SecretStr,
     ValidationError,
 )
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from media_mcp import speed as speeds
 from media_mcp.errors import BadSettings
+from media_mcp.tables import (
+    Budget,
+    CallerRules,
+    GpuRate,
+    KeepHere,
+    Limits,
+    OAuth,
+    Prefer,
+    ProjectRules,
+    Speed,
+)
 from media_mcp.tightening import Files
 
 FILE_NAME = "media-mcp.toml"
 _DEVICE = r"(auto|all|cpu|mps|cuda(:\d{1,3})?)"
 DEVICES = rf"^{_DEVICE}( *, *{_DEVICE})*$"
 PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-Prefer = Literal["card", "local", "hosted", "cheapest", "fastest"]
 RetryBadOutput = Literal["free", "never", "always"]
-KeepHere = Literal["nothing", "inputs", "everything"]
-Speed = Annotated[
-    speeds.Choice, NoDecode, BeforeValidator(speeds.choice), PlainSerializer(speeds.Choice.told)
-]
-HOURLY = {"A100": 0.99, "H100": 1.89, "H200": 2.10}  # US dollars; what clouds asked in 2026-11
 SECRETS = frozenset({"api_key", "fal_key"})  # settings whose values are never shown
-
-
-def _hourly(given: object) -> object:
-    return HOURLY.get(given.upper(), given) if isinstance(given, str) else given
-
-
-GpuRate = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_hourly)]
 
 
 _OWN = "Not by a file in the working folder."
@@ -79,71 +72,6 @@ def cache_dir() -> Path:
     """Return the user's folder for what can be made again, by the XDG rules."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "media-mcp"
-
-
-class Budget(BaseModel):
-    """What a table `[budget]` may set. A limit that is left out does not hold.
-
-    Money is in US dollars; days are UTC. No tool can change any of it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    usd_per_day: float | None = Field(default=None, ge=0)
-    usd: float | None = Field(default=None, ge=0)
-    gpu_seconds_per_day: float | None = Field(default=None, ge=0)
-    gpu_seconds: float | None = Field(default=None, ge=0)
-    usd_if_unknown: float | None = Field(default=None, ge=0)
-
-
-class Limits(BaseModel):
-    """What a table `[limits]` may set, for each caller. A limit that is left out does not hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    jobs_at_once: int | None = Field(default=None, ge=1)
-    jobs_per_minute: int | None = Field(default=None, ge=1)
-    requests_per_minute: int | None = Field(default=None, ge=1)
-
-
-class CallerRules(BaseModel):
-    """What a table `[callers.<name>]` may set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    budget: Budget = Budget()
-    limits: Limits = Limits()
-
-
-class OAuth(BaseModel):
-    """What a table `[oauth]` sets: whose tokens are taken, besides keys.
-
-    A token is a JWT that `issuer` signed for `audience`; its `sub` is the caller. Its `scope` must
-    hold `media:read`, `media:run` or `media:admin`. `jwks_url` is where the issuer's keys are.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    issuer: str
-    audience: str
-    jwks_url: str
-
-
-class ProjectRules(BaseModel):
-    """What a table `[projects.<name>]` may set: that counts over the setting itself.
-
-    But `budget`, which holds beside the one of all projects.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    prefer: Prefer | None = None
-    offline: bool | None = None
-    licences: list[str] | None = None
-    keep_here: KeepHere | None = None
-    speed: Speed | None = None
-    keep_alive: float | None = Field(default=None, ge=0)
-    budget: Budget = Budget()
 
 
 class Settings(BaseSettings):

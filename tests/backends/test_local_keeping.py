@@ -16,7 +16,8 @@ from media_mcp.backends.local.configuration import Configuration
 from media_mcp.backends.local.keeping import Keeping
 from media_mcp.catalog.model import Model
 from media_mcp.running import WORKER, Board
-from media_mcp.settings import ProjectRules, Settings
+from media_mcp.settings import Settings
+from media_mcp.tables import ProjectRules
 
 pytestmark = pytest.mark.anyio
 

@@ -27,7 +27,8 @@ from media_mcp.errors import (
     StorageFailed,
     WorkerDied,
 )
-from media_mcp.settings import ProjectRules, Settings
+from media_mcp.settings import Settings
+from media_mcp.tables import ProjectRules
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from media_mcp.backends.base import Readiness, Report
 from media_mcp.job import JobState, Result
 from media_mcp.queue.liveness import this_instance
 from media_mcp.queue.sqlite import SqliteStore
-from media_mcp.settings import ProjectRules
+from media_mcp.tables import ProjectRules
 
 pytestmark = pytest.mark.anyio
 

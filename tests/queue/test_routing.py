@@ -11,7 +11,7 @@ from media_mcp.backends.base import Readiness, Report
 from media_mcp.catalog.model import Param
 from media_mcp.job import Asset, Caller, JobState, MediaKind, Route, Webhook
 from media_mcp.queue.routing import allowed, key_of
-from media_mcp.settings import ProjectRules
+from media_mcp.tables import ProjectRules
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from media_mcp.job import Caller
 from media_mcp.server.oauth import Tokens
-from media_mcp.settings import OAuth
+from media_mcp.tables import OAuth
 from storagekit import listening
 
 pytestmark = pytest.mark.anyio

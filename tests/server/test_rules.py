@@ -22,7 +22,8 @@ from media_mcp.server.app import App, open_app
 from media_mcp.server.auth import Gate
 from media_mcp.server.general_tools import TOOLS
 from media_mcp.server.mcp import McpServer, surface_of
-from media_mcp.settings import ProjectRules, load_settings
+from media_mcp.settings import load_settings
+from media_mcp.tables import ProjectRules
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,8 @@ from typing import Literal
 
 from media_mcp.errors import OverBudget, TooMany
 from media_mcp.job import Caller, Quote
-from media_mcp.settings import FILE_NAME, Budget, Settings
+from media_mcp.settings import FILE_NAME, Settings
+from media_mcp.tables import Budget
 
 Unit = Literal["usd", "gpu_seconds"]
 DAY_SECONDS = 86_400

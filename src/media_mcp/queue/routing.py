@@ -15,7 +15,8 @@ from media_mcp.catalog.pricing import is_hosted
 from media_mcp.catalog.schema import holds_media
 from media_mcp.errors import Refused
 from media_mcp.job import Asset, Quote, Route
-from media_mcp.settings import FILE_NAME, KeepHere, Prefer
+from media_mcp.settings import FILE_NAME
+from media_mcp.tables import KeepHere, Prefer
 
 if TYPE_CHECKING:
     from media_mcp.settings import Settings

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from media_mcp.job import Caller, Scope
 from media_mcp.server.auth import METADATA
-from media_mcp.settings import OAuth
+from media_mcp.tables import OAuth
 
 # Only keys in pairs: with a shared secret, whoever can check a token could make one.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "ES256", "ES384", "EdDSA")

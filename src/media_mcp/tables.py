@@ -1,0 +1,89 @@
+"""The tables of `media-mcp.toml`, and the kinds of values in it that other rooms name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic_settings import NoDecode
+
+from media_mcp import speed as speeds
+
+Prefer = Literal["card", "local", "hosted", "cheapest", "fastest"]
+KeepHere = Literal["nothing", "inputs", "everything"]
+Speed = Annotated[
+    speeds.Choice, NoDecode, BeforeValidator(speeds.choice), PlainSerializer(speeds.Choice.told)
+]
+HOURLY = {"A100": 0.99, "H100": 1.89, "H200": 2.10}  # US dollars; what clouds asked in 2026-11
+
+
+def _hourly(given: object) -> object:
+    return HOURLY.get(given.upper(), given) if isinstance(given, str) else given
+
+
+GpuRate = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_hourly)]
+
+
+class Budget(BaseModel):
+    """What a table `[budget]` may set. A limit that is left out does not hold.
+
+    Money is in US dollars; days are UTC. No tool can change any of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    usd_per_day: float | None = Field(default=None, ge=0)
+    usd: float | None = Field(default=None, ge=0)
+    gpu_seconds_per_day: float | None = Field(default=None, ge=0)
+    gpu_seconds: float | None = Field(default=None, ge=0)
+    usd_if_unknown: float | None = Field(default=None, ge=0)
+
+
+class Limits(BaseModel):
+    """What a table `[limits]` may set, for each caller. A limit that is left out does not hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jobs_at_once: int | None = Field(default=None, ge=1)
+    jobs_per_minute: int | None = Field(default=None, ge=1)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+
+
+class CallerRules(BaseModel):
+    """What a table `[callers.<name>]` may set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    budget: Budget = Budget()
+    limits: Limits = Limits()
+
+
+class OAuth(BaseModel):
+    """What a table `[oauth]` sets: whose tokens are taken, besides keys.
+
+    A token is a JWT that `issuer` signed for `audience`; its `sub` is the caller. Its `scope` must
+    hold `media:read`, `media:run` or `media:admin`. `jwks_url` is where the issuer's keys are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str
+    audience: str
+    jwks_url: str
+
+
+class ProjectRules(BaseModel):
+    """What a table `[projects.<name>]` may set: that counts over the setting itself.
+
+    But `budget`, which holds beside the one of all projects.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prefer: Prefer | None = None
+    offline: bool | None = None
+    licences: list[str] | None = None
+    keep_here: KeepHere | None = None
+    speed: Speed | None = None
+    keep_alive: float | None = Field(default=None, ge=0)
+    budget: Budget = Budget()
