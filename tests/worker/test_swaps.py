@@ -16,6 +16,7 @@ from media_mcp.worker.work import Work
 SKETCH: dict[str, Any] = {"weights": "embedded:sketch", "dtype": "float32"}
 PROMPT = {"prompt": "a red circle", "num_inference_steps": 1, "use_resolution_binning": False}
 FLUX = {"prompt": "a", "num_inference_steps": 1, "max_sequence_length": 48}
+BUDGET = 19_600_000  # for sketch alone, which has 19.5 MB
 SMALL = {"width": 64, "height": 64}
 
 
@@ -59,7 +60,7 @@ def draw(
 
 
 def test_two_families_that_do_not_fit_together_swap_and_draw_the_same(draw: Any) -> None:
-    held, memory = Residency(20 * 10**6, lambda: None), None
+    held, memory = Residency(BUDGET, lambda: None), None
     first, _ = draw("sketch", held)
     _, facts = draw("flux", held)
     assert facts["evicted"] == 1 and facts["load_seconds"] > 0
@@ -67,7 +68,7 @@ def test_two_families_that_do_not_fit_together_swap_and_draw_the_same(draw: Any)
     assert again == first
     assert facts["evicted"] == 1
     memory = Host()
-    held = Residency(20 * 10**6, lambda: None, host_budget=10**8, memory=memory)
+    held = Residency(BUDGET, lambda: None, host_budget=10**8, memory=memory)
     for name in ("sketch", "flux", "sketch"):
         drawn, facts = draw(name, held)
     assert drawn == first
