@@ -125,16 +125,29 @@ def test_a_working_folder_spends_less_than_its_user_and_never_more(
 
 @pytest.mark.parametrize("name", ["allow_private_urls", "allow_remote_code", "allow_hub_loras"])
 def test_what_is_dangerous_only_the_users_own_file_allows(
-    nowhere: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
 ) -> None:
     own, folder = files = [nowhere / "own.toml", nowhere / FILE_NAME]
     monkeypatch.setitem(Settings.model_config, "toml_file", files)
     folder.write_text(f"{name} = true")
     assert getattr(load_settings(), name) is False
+    assert f"{name} in a working folder's file is passed over" in caplog.text
     own.write_text(f"{name} = true")
     assert getattr(load_settings(), name) is True
     folder.write_text(f"{name} = false")
     assert getattr(load_settings(), name) is False
+
+
+def test_a_working_folder_names_no_program_to_run(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [nowhere / "own.toml", nowhere / FILE_NAME]
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    files[1].write_text('worker_python = "./evil"')
+    assert load_settings().worker_python == ""
 
 
 def test_so_do_its_projects_and_callers_and_its_other_rules(

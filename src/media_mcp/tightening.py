@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, TomlConfigSettingsSource
 
+log = logging.getLogger(__name__)
+
 Strictness = Callable[[Any], Any]  # of two values, the one for which it is greater counts
 AMOUNTS = ("budget", "limits")  # tables of amounts, of which the smallest counts
 # What a file that came with a folder must not allow: its default, which is to forbid, stands.
-OWN = frozenset({"allow_private_urls", "allow_remote_code", "allow_hub_loras"})
+OWN = frozenset({"allow_private_urls", "allow_remote_code", "allow_hub_loras", "worker_python"})
 FIRST = "usd_if_unknown"  # but this one: what the user's own table leaves out stays left out
 
 
@@ -47,7 +50,8 @@ class Files(TomlConfigSettingsSource):
         told = super()._read_files(files, deep_merge)
         read = [self._read_file(path) for path in self._existing_files(files)]
         own = self._read_file(Path(files[0])) if Path(files[0]).is_file() else {}
-        for name in OWN & told.keys() - own.keys():
+        for name in sorted(OWN & told.keys() - own.keys()):
+            log.warning("%s in a working folder's file is passed over: set it in your own.", name)
             del told[name]
         tighten(told, read, self._scales)
         _least(told, read)
