@@ -39,7 +39,7 @@ lint: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile --max-worker-restart 0
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

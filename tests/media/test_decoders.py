@@ -232,19 +232,20 @@ def test_secrets_are_not_handed_on() -> None:
 
 def test_the_decoders_own_loop_answers_until_nobody_asks(picture: Make, tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
-    path = str(picture())
+    path, granted = str(picture()), []
     sight = Sight(path, MediaKind.IMAGE, 64, 48)
     with ours, theirs, theirs.makefile("rb") as questions, theirs.makefile("wb") as answers:
         for ask in (Read(path, None, True), Draw((sight,)), Draw(()), Read(str(tmp_path / "no"))):
             ours.sendall(encode_ask(ask))
         ours.shutdown(socket.SHUT_WR)
-        serve(questions, answers)
+        serve(questions, answers, lambda: granted.append(True))
         theirs.shutdown(socket.SHUT_WR)
         with ours.makefile("rb") as said:
             told = [json.loads(line) for line in said]
     assert [answer["type"] for answer in told] == ["ready", "found", "drawn", "drawn", "refusal"]
     assert told[2]["jpeg"]
     assert told[3]["jpeg"] is None
+    assert len(granted) == 4
 
 
 def test_ended_decoders_leave_no_process_behind() -> None:

@@ -172,7 +172,7 @@ async def test_a_failed_job_is_an_error_that_says_what_to_do(opened: Opened, era
         result = await client.call_tool("test_fails", {"prompt": "x"})
         assert result.is_error
         assert result.structured_content["state"] == "failed"
-        assert result.structured_content["error"]["code"] == "refused"
+        assert result.structured_content["error"]["code"] == "content_refused"
         assert result.structured_content["next"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,12 +30,12 @@ HUNGRY = Refusal(
 )
 
 
-def serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Answer until the questions end."""
+def serve(questions: BinaryIO, answers: BinaryIO, grant: Callable[[], None]) -> None:
+    """Answer until the questions end; `grant` allows what one more file may take."""
     answers.write(encode_answer(Ready()))
     answers.flush()
     for line in questions:
-        limits.grant()
+        grant()
         answers.write(encode_answer(reply(decode_ask(line))))
         answers.flush()
 
@@ -84,7 +85,7 @@ def main() -> None:
 
     PIL.Image.init()
     limits.confine()
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, limits.grant)
 
 
 if __name__ == "__main__":
