@@ -175,6 +175,25 @@ def test_the_same_frames_give_the_same_bytes(asked: Callable[..., Work], kind: s
     assert first == again
 
 
+@pytest.mark.parametrize(("codec", "turns"), [("h264", 40), ("h265", 8)])
+def test_waves_of_a_width_that_is_no_multiple_of_anything_give_one_file(
+    asked: Callable[..., Work], codec: str, turns: int
+) -> None:
+    """One h264 file in four was another until x264 was kept from AVX-512, so forty turns tell."""
+    import numpy
+
+    y, x = numpy.mgrid[0:56, 0:72]
+    noise = numpy.random.default_rng(0)
+    waves = [
+        numpy.stack([numpy.sin(x / 9 + n), numpy.cos(y / 7 + n / 2), numpy.sin((x + y) / 11)], -1)
+        for n in range(9)
+    ]
+    film = [wave * 0.4 + 0.5 + noise.normal(0, 0.03, wave.shape) for wave in waves]
+    work = asked(output={"codec": codec})
+    made = (encode.save_video(work, film, FPS, Sound(chord(), RATE)) for _ in range(turns))
+    assert len({bytes_of(work, one) for one in made}) == 1
+
+
 @pytest.mark.parametrize(
     ("given", "suffix", "mime", "codec"),
     [

@@ -30,13 +30,14 @@ def test_a_bar_reports_each_step_and_takes_what_else_it_is_told() -> None:
     assert steps == [(1, 3), (3, 3)]
 
 
-def test_a_view_shares_everything_but_the_scheduler() -> None:
-    pipe = SimpleNamespace(scheduler=Scheduler(), transformer=object())
+def test_a_view_shares_everything_but_what_knows_the_step() -> None:
+    pipe = SimpleNamespace(scheduler=Scheduler(), transformer=object(), guider=SimpleNamespace())
 
     own = view(pipe, lambda n, total: None)
 
     assert own.transformer is pipe.transformer
     assert own.scheduler is not pipe.scheduler
+    assert own.guider is not pipe.guider
     assert not hasattr(pipe, "progress_bar")
     assert not hasattr(view(SimpleNamespace(), lambda n, total: None), "scheduler")
 

@@ -43,14 +43,17 @@ class Bar:
 def view(pipe: Any, on_step: OnStep) -> Any:
     """Return a shallow copy of `pipe` for one run, in about a millisecond.
 
-    It shares every module, has schedulers of its own (they hold state) and reports its steps. The
-    `_interrupt` flag of the pipelines is of no use here: it still decodes and returns garbage.
+    It shares every module, has schedulers and a guider of its own (they hold which step it is) and
+    reports its steps. The `_interrupt` flag of the pipelines is of no use here: it still decodes
+    and returns garbage.
     A modular pipeline's bars are its blocks': the copy has blocks of its own.
     """
     own = copy.copy(pipe)
     for name in [name for name in vars(pipe) if name.endswith("scheduler")]:
         if (scheduler := getattr(pipe, name)) is not None:
             setattr(own, name, type(scheduler).from_config(scheduler.config))
+    if (guider := getattr(pipe, "guider", None)) is not None:
+        own.guider = copy.copy(guider)
     own.progress_bar = _bars(on_step)
     if hasattr(pipe, "blocks"):
         own._blocks = _with_bars(pipe._blocks, own.progress_bar)
