@@ -223,7 +223,7 @@ def test_subtitles_come_from_a_file_and_can_be_shifted(bench: Bench, tmp_path: P
         ({"subtitles": "Hello"}, "subtitles: there is no cue of SRT or VTT in it"),
         ({"subtitles": SRT, "shift": 60}, "they run from 60.5 to 61.0 s; the video lasts 2.0 s"),
         ({}, "give either subtitles or subtitles_url"),
-        ({"subtitles": SRT.replace("Hello", "\U0001f9ff")}, "no typeface on this machine"),
+        ({"subtitles": SRT.replace("Hello", "\U0001f9ff")}, "no typeface on this machine has all"),
         ({"subtitles": SRT.replace("Hello", "word " * 400)}, "do not fit into"),
     ],
 )

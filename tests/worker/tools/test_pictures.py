@@ -203,7 +203,7 @@ def test_words_are_written_within_the_picture(bench: Bench, tmp_path: Path) -> N
     long = bench.use("text-on-image", text="word " * 60, size=40, **call)
     edges = np.argwhere((np.asarray(look(long.path)) > 200).all(axis=2))
     assert edges.min() >= 4 and edges[:, 0].max() < 96 and edges[:, 1].max() < 196
-    with pytest.raises(InvalidArguments, match="no typeface on this machine has the letter"):
+    with pytest.raises(InvalidArguments, match="no typeface on this machine has all its letters"):
         bench.use("text-on-image", text="\U00013000", **call)
 
 

@@ -1,12 +1,14 @@
-"""Words drawn on pictures, in the typeface that comes with Pillow and so is always there.
-
-It holds Latin letters. For others a typeface of the system's is looked for, of those in `FACES`.
+"""Words drawn on pictures: in the typeface that comes with Pillow where ASCII is enough, else in
+Roboto, a package of its own, which writes European languages; for other scripts a typeface of the
+system's is looked for, of those in `FACES`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -47,7 +49,7 @@ class Style:
 
 @lru_cache(maxsize=64)
 def font_of(size: int, face: str = "") -> Any:
-    """Return a typeface at `size` pixels: Pillow's, or the system's in the file called `face`."""
+    """Return a typeface at `size` pixels: Pillow's, or that in the file `face` (name or path)."""
     size = max(LEAST, size)
     return ImageFont.truetype(face, size) if face else ImageFont.load_default(size)
 
@@ -58,12 +60,26 @@ def face_for(text: str) -> str:
     Raises `InvalidArguments` where none on this machine has.
     """
     letters = frozenset(sign for sign in text if not sign.isspace() and sign.isprintable())
-    for face in ("", *FACES):
-        if not _lacking(letters, face):
+    least = letters
+    for face in ("", *_roboto(), *FACES):
+        lacking = _lacking(letters, face)
+        if not lacking:
             return face
-    sign = min(_lacking(letters, ""))
-    hint = "Install one that has it, such as Noto (apt install fonts-noto), or write Latin letters."
-    raise wrong("text", f"no typeface on this machine has the letter {sign!r}.", hint)
+        least = min(least, lacking, key=len)
+    words = ", ".join(repr(sign) for sign in sorted(least)[:5])
+    hint = (
+        "Install one that has them, such as Noto (apt install fonts-noto), or write them otherwise."
+    )
+    raise wrong("text", f"no typeface on this machine has all its letters; {words} lack.", hint)
+
+
+@lru_cache(maxsize=1)
+def _roboto() -> tuple[str, ...]:
+    """Return the file of Roboto, if its package is there; the package itself is not imported."""
+    found = find_spec("font_roboto")
+    if found is None or found.origin is None:
+        return ()
+    return (str(Path(found.origin).with_name("files") / "Roboto-Regular.ttf"),)
 
 
 @lru_cache(maxsize=256)
