@@ -84,6 +84,29 @@ def lucy() -> Any:
     )
 
 
+def wan_animate() -> Any:
+    """The vision tower is as wide as the transformer expects; pictures reach it at 224 pixels."""
+    vision = transformers.CLIPVisionConfig(
+        hidden_size=1280,
+        intermediate_size=16,
+        projection_dim=8,
+        num_attention_heads=2,
+        num_hidden_layers=2,
+        image_size=224,
+        patch_size=56,
+    )
+    transformer = diffusers.WanAnimate2Transformer3DModel(
+        text_len=48, dim=24, ffn_dim=32, freq_dim=32, text_dim=32, num_heads=2, num_layers=1
+    )
+    pipe = diffusers.WanAnimate2DistilledBlocks().init_pipeline()
+    pipe.update_components(
+        transformer=transformer,
+        image_encoder=transformers.CLIPVisionModel(vision).eval(),
+        **(_wan_parts() | {"scheduler": parts.euler(shift=5.0)}),
+    )
+    return pipe
+
+
 def ltx() -> Any:
     transformer = diffusers.LTXVideoTransformer3DModel(
         in_channels=8,

@@ -23,7 +23,7 @@ def stable_audio() -> Any:
         cross_attention_input_dim=4,
     )
     vae = diffusers.AutoencoderOobleck(
-        encoder_hidden_size=8,
+        encoder_hidden_size=16,  # twice its latents
         downsampling_ratios=[2, 4, 4, 8],
         decoder_channels=8,
         decoder_input_channels=8,

@@ -52,7 +52,11 @@ def pixels(work: Work, product: Product | Exception) -> list[Any]:
     return [numpy.asarray(Image.open(work.folder / one.path)) for one in product.outputs]
 
 
-def test_a_batch_equals_single_runs_to_a_millionth(works: Callable[..., Any]) -> None:
+def test_a_batch_equals_single_runs_but_for_the_rounding_of_float32(
+    works: Callable[..., Any],
+) -> None:
+    """Products of larger matrices are summed in another order: 95 of 100 values and the mean stay
+    within a millionth, and none is further off than a hundred-thousandth."""
     jobs = works()
     with held(jobs[0]) as ready:
         calls = [plan_call(job, ready.pipe) for job in jobs]
@@ -65,7 +69,7 @@ def test_a_batch_equals_single_runs_to_a_millionth(works: Callable[..., Any]) ->
         difference = numpy.abs(one[0].pictures[0] - other[0].pictures[0])
         assert difference.mean() <= 1e-6
         assert numpy.quantile(difference, 0.95) <= 1e-6
-        assert difference.max() <= 1e-5  # float32 rounds sums of another order otherwise
+        assert difference.max() <= 1e-5
 
 
 def test_each_job_of_a_batch_gets_its_pictures_and_its_steps(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from media_mcp.errors import BadCard, BadOutput, NotConfigured, OutOfMemory
 from media_mcp.worker.pipelines import diffusers as pipeline
-from media_mcp.worker.pipelines.diffusers import loading
+from media_mcp.worker.pipelines.spec import dtype_name, resident_name
 from media_mcp.worker.residency import Residency
 from media_mcp.worker.work import Cancelled, Product, Work
 
@@ -159,18 +159,18 @@ def test_a_class_that_is_no_pipeline_is_the_cards_fault(
 
 def test_weights_have_one_name_whatever_class_runs_them() -> None:
     spec = {"weights": "a/b", "revision": "main"}
-    assert loading.resident_name(spec, "float32") == "a/b main float32"
-    assert loading.resident_name(spec | {"class": "P"}, "float32") == "a/b main float32"
+    assert resident_name(spec, "float32") == "a/b main float32"
+    assert resident_name(spec | {"class": "P"}, "float32") == "a/b main float32"
     more = spec | {"components": {"controlnet": "c/d"}}
-    assert loading.resident_name(more, "float32") == "a/b main controlnet=c/d float32"
+    assert resident_name(more, "float32") == "a/b main controlnet=c/d float32"
 
 
 def test_a_dtype_is_the_card_s_or_what_the_device_is_best_at() -> None:
-    assert loading.dtype_name({"dtype": "float16"}, "cpu") == "float16"
-    assert loading.dtype_name({}, "cpu") == "float32"
-    assert loading.dtype_name({}, "cuda") == "bfloat16"
+    assert dtype_name({"dtype": "float16"}, "cpu") == "float16"
+    assert dtype_name({}, "cpu") == "float32"
+    assert dtype_name({}, "cuda") == "bfloat16"
     with pytest.raises(BadCard, match="dtype: 'int3' is none of float32, bfloat16, float16"):
-        loading.dtype_name({"dtype": "int3"}, "cuda")
+        dtype_name({"dtype": "int3"}, "cuda")
 
 
 def test_weights_that_can_never_fit_are_refused_before_a_tensor_is_read(

@@ -9,6 +9,7 @@ from typing import Any
 from media_mcp.errors import BadCard, NotConfigured
 from media_mcp.worker import speed
 from media_mcp.worker.pipelines.diffusers.classes import find_class, is_modular, named_in
+from media_mcp.worker.pipelines.spec import components_of
 from media_mcp.worker.work import Work
 
 
@@ -113,14 +114,6 @@ class Family:
             if name not in shared and hasattr(one, "parameters"):
                 one.to(self._device)
         return pipe
-
-
-def components_of(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts that a card takes from elsewhere, by name."""
-    found = spec.get("components") or {}
-    if not isinstance(found, Mapping):
-        raise BadCard("components: this is no {name: weights}.", "Mend the model's card.")
-    return dict(found)
 
 
 def _types(kind: Any) -> dict[str, Any]:

@@ -18,18 +18,17 @@ from media_mcp.worker.need import run_units
 from media_mcp.worker.pipelines import loras
 from media_mcp.worker.pipelines.diffusers.calling import Call, plan_call, readable_refusals
 from media_mcp.worker.pipelines.diffusers.classes import find_class
-from media_mcp.worker.pipelines.diffusers.family import components_of
-from media_mcp.worker.pipelines.diffusers.loading import (
-    DTYPES,
-    dtype_name,
-    find_weights,
-    load,
-    resident_name,
-    use_threads,
-)
+from media_mcp.worker.pipelines.diffusers.loading import find_weights, load
 from media_mcp.worker.pipelines.diffusers.outputs import Result, read, save
 from media_mcp.worker.pipelines.diffusers.words import REQUIRED, parameters
 from media_mcp.worker.pipelines.faults import readable_faults
+from media_mcp.worker.pipelines.spec import (
+    DTYPES,
+    components_of,
+    dtype_name,
+    resident_name,
+    use_threads,
+)
 from media_mcp.worker.pipelines.steps import counted, shown_bars, view
 from media_mcp.worker.residency import Plan
 from media_mcp.worker.weights import parts

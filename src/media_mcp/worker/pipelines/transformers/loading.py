@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from media_mcp.errors import BadCard, NotConfigured, Refused
-from media_mcp.worker.pipelines.diffusers.loading import DTYPES
 from media_mcp.worker.pipelines.fetching import from_hub
+from media_mcp.worker.pipelines.spec import DTYPES
 from media_mcp.worker.pipelines.transformers.classes import find_class
 from media_mcp.worker.residency import Plan
 from media_mcp.worker.weights import estimate, local_folder

@@ -9,8 +9,8 @@ from importlib import import_module
 from time import perf_counter
 from typing import Any
 
-from media_mcp.worker.pipelines.diffusers.loading import dtype_name, resident_name, use_threads
 from media_mcp.worker.pipelines.faults import readable_faults
+from media_mcp.worker.pipelines.spec import dtype_name, resident_name, use_threads
 from media_mcp.worker.pipelines.transformers.calling import Call
 from media_mcp.worker.pipelines.transformers.classes import find_class, task_of
 from media_mcp.worker.pipelines.transformers.loading import companions, plan
