@@ -20,7 +20,7 @@ from tiny import pictures, quiet, save
 pytestmark = [  # the libraries tell each other of what is to go, and of rounding
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Should have ta>=t0:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Should have t[ab]:UserWarning"),
 ]
 URI = "media://given"
 PROMPT = {"prompt": "a red cube.", "num_inference_steps": 2}
