@@ -63,7 +63,7 @@ URLS = (
     b"http://example.org/a/b.png?x=1#y",
     b"https://user:pass@[::1]:8443/x",
     b"data:image/png;base64,iVBORw0KGgo=",
-    b"file:///root/x.png",
+    b"file:///etc/x.png",
     b"media://" + b"a" * 64 + b".png",
     b"/queue/fal-ai/flux/dev/requests/1/status?logs=1",
 )
