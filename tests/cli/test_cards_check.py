@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-LOCAL = "{backend: local, price: {amount: 0, unit: call}}"
+LOCAL = "{backend: local, spec: {pipeline: diffusers}, price: {amount: 0, unit: call}}"
 
 
 def test_the_cards_that_ship_are_right(cli):

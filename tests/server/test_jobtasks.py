@@ -9,8 +9,8 @@ from mcp.shared.memory import create_client_server_memory_streams
 
 from media_mcp.job import Caller, JobState
 from media_mcp.server.mcp import McpServer
+from rawwire import Wire
 from support import Opened
-from wire import Wire
 
 pytestmark = pytest.mark.anyio
 

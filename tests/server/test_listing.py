@@ -30,8 +30,8 @@ from media_mcp.server.tooldefs import model_tool
 from media_mcp.server.tooldefs import wire as on_the_wire
 from media_mcp.server.toolset import PAGE_SIZE
 from media_mcp.settings import load_settings
+from rawwire import envelope
 from support import Opened
-from wire import envelope
 
 GOLDEN = Path(__file__).parent / "golden"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "tool_tokens.py"

@@ -26,7 +26,7 @@ from media_mcp.server.tasks import (
     wire,
 )
 from media_mcp.settings import Settings
-from wire import MODERN, TASKS, Wire, envelope
+from rawwire import MODERN, TASKS, Wire, envelope
 
 pytestmark = pytest.mark.anyio
 Connect = Callable[[], AbstractAsyncContextManager[Wire]]

@@ -27,7 +27,7 @@ def to_wire(run: Run, speed: Choice = EXACTLY, *, hub_loras: bool = False) -> pr
     Raises `BadCard` for a spec that cannot be done and `BadSettings` for settings that cannot.
     """
     spec = run.route.spec
-    quick = quickened(spec, speed)
+    call, quick = _call(run), quickened(spec, speed)
     arguments = dict(run.arguments) | spec.get("fixed", {})
     return protocol.Run(
         job_id=run.job_id,
@@ -36,7 +36,7 @@ def to_wire(run: Run, speed: Choice = EXACTLY, *, hub_loras: bool = False) -> pr
         pipeline=str(spec.get("pipeline", "")),
         spec=quick.spec | {"allow_hub_loras": hub_loras},
         arguments=arguments,
-        call={**_call(run), **quick.call},
+        call={**call, **quick.call},
         seed=_seed(run, arguments),
         folder=str(run.folder.resolve()),
         roles=tuple(output.role for output in run.model.outputs),

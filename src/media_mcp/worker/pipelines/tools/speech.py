@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import os
 import shutil
+import tempfile
 import threading
 import wave
 from pathlib import Path
@@ -15,9 +18,20 @@ from media_mcp.worker.pipelines.tools.faults import wrong
 from media_mcp.worker.pipelines.tools.programs import run_program
 from media_mcp.worker.work import Product, Work
 
+_LONGEST_PATH = 120  # bytes; espeak-ng has room for 160 with what it adds, and takes no longer one
 _ESPEAK_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS of speak_lib.h
 _ESPEAK_RATE, _ESPEAK_PITCH = 1, 3  # espeakRATE and espeakPITCH of speak_lib.h
 _ESPEAK_UTF8 = 0x1001  # espeakCHARS_UTF8 | espeakENDPAUSE
+
+
+def _short(folder: str) -> str:
+    """Return a path to a folder that espeak-ng has room for: a link, where its own is too long."""
+    if len(os.fsencode(folder)) <= _LONGEST_PATH:
+        return folder
+    link = Path(tempfile.mkdtemp(prefix="espeak-"), "data")
+    link.symlink_to(folder, target_is_directory=True)
+    atexit.register(shutil.rmtree, link.parent, ignore_errors=True)
+    return str(link)
 
 
 def flite(
@@ -92,8 +106,8 @@ class _Espeak:
         except ImportError:
             raise MissingExtra("espeakng-loader", "espeak") from None
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        folder = espeakng_loader.get_data_path().encode()
-        self.rate = self._library.espeak_Initialize(_ESPEAK_SYNCHRONOUS, 0, folder, 0)
+        folder = _short(espeakng_loader.get_data_path())
+        self.rate = self._library.espeak_Initialize(_ESPEAK_SYNCHRONOUS, 0, folder.encode(), 0)
         if self.rate <= 0:
             raise BackendFailed("espeak-ng does not start.", "Install espeakng-loader anew.")
         self._heard = bytearray()
