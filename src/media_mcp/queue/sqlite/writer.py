@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -46,27 +45,18 @@ class Writer:
     def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
         self._waiting: list[_Work[Any]] = []
-        self._guard = threading.Lock()
         self._turn = anyio.Lock(fast_acquire=True)
 
     async def write(self, db: sqlite3.Connection, write: Callable[[], T]) -> T:
         """Return what `write` returns, or raise what it or the disk raises."""
         work = _Work(write)
-        with self._guard:
-            self._waiting.append(work)
+        self._waiting.append(work)
         with anyio.CancelScope(shield=True):
             async with self._turn:
-                # An earlier turn may have taken it along; one that was cancelled from outside may
-                # have left it, or still be about to do it.
-                while not work.done:
-                    await self._in_thread(lambda: commit(db, self._take()))
+                if not work.done:  # an earlier turn may have taken it along
+                    batch, self._waiting = self._waiting, []
+                    await self._in_thread(lambda: commit(db, batch))
         return work.result()
-
-    def _take(self) -> list[_Work[Any]]:
-        """Return what waits; in the thread that does it, so that nothing is taken and left."""
-        with self._guard:
-            batch, self._waiting = self._waiting, []
-        return batch
 
 
 def commit(db: sqlite3.Connection, batch: Sequence[_Work[Any]]) -> None:
