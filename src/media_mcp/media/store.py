@@ -16,7 +16,9 @@ from typing import Any
 
 from anyio import to_thread
 
+from media_mcp import faultpoints
 from media_mcp.errors import BadMedia, InvalidArguments, NotFound, Problem, StorageFailed
+from media_mcp.faultpoints import Point
 from media_mcp.job import JSON, Asset, MediaKind
 from media_mcp.media.decoding.pool import Decoders
 from media_mcp.media.facts import UNKNOWN, Facts, Flaw
@@ -212,6 +214,7 @@ class MediaStore:
     ) -> Draft:
         stage = partial(self._shelf.stage, chunks, durable=False)  # `settle` sees to it
         staged = await to_thread.run_sync(stage)
+        faultpoints.reached(Point.STAGED)
         try:
             seen = await self._decoders.read(staged.path, mime_type, look=look)
         except BaseException:
@@ -232,7 +235,9 @@ class MediaStore:
                 self._again(staged, side, provenance)
             # What replaces a good sidecar must be whole before; a new one has until `settle`.
             self._shelf.write(_index(staged.sha256), _dump(side), durable=known)
+            faultpoints.reached(Point.SIDECAR_WRITTEN)
             self._settle(_index(staged.sha256), side["file"], new=not known)
+            faultpoints.reached(Point.ASSET_SETTLED)
         return self._asset(staged.sha256, side)
 
     def _settle(self, *keys: str, new: bool) -> None:
@@ -251,6 +256,7 @@ class MediaStore:
             key = f"{month}/{name_for(name)}-{staged.sha256[:digits]}.{extension}"
             if not self._shelf.has(key):
                 self._shelf.publish(staged, key)
+                faultpoints.reached(Point.PUBLISHED)
                 return key
             if self._shelf.hash_of(key) == staged.sha256:  # left by a process that died here
                 return key

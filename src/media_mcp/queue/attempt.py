@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import anyio
 
+from media_mcp import faultpoints
 from media_mcp.backends.base import Backend, Report, Run, Together
 from media_mcp.catalog.model import Model
 from media_mcp.errors import (
@@ -23,6 +24,7 @@ from media_mcp.errors import (
     OverBudget,
     StorageFailed,
 )
+from media_mcp.faultpoints import Point
 from media_mcp.job import Failure, Job, JobState, Quote, Result
 from media_mcp.queue.folder import WorkFolder
 from media_mcp.queue.news import News
@@ -97,6 +99,7 @@ class Attempt:
     async def run(self) -> None:
         """Run to the end and write it. When it is cancelled from outside, nothing is written."""
         try:
+            faultpoints.reached(Point.CLAIMED)
             outcome = await self._outcome(self.claim.job)
             if not self._stale:
                 await self._settle(outcome)
@@ -188,6 +191,7 @@ class Attempt:
 
     async def _succeed(self, outcome: Result | BadOutput) -> None:
         """Past this point the work is done and paid: neither a stop nor a shutdown undoes it."""
+        faultpoints.reached(Point.FINISHED)
         made: Made | None = None
         result = outcome if isinstance(outcome, Result) else Result((), {}, 0.0)
         self.load_seconds = seconds_of(result.facts.get("load_seconds"))
@@ -256,6 +260,7 @@ class Attempt:
         job = replace(first.job, seed=another_seed(first.model))
         why = f"{first.spoilt} Making it again with seed {job.seed}."
         await self._scribe.report(Report("log", message=why))
+        faultpoints.reached(Point.SECOND_TRY)
         self._scope = anyio.CancelScope()
         try:
             await self._folder.remove()
@@ -305,7 +310,10 @@ class Attempt:
 
     async def _reroute(self, detour: Detour, reports: Sequence[Report]) -> None:
         ran = self._gpu_seconds
-        await self._write(lambda: self._rooms.store.reroute(self.claim, detour, reports, ran))
+        await self._write(
+            lambda: self._rooms.store.reroute(self.claim, detour, reports, ran),
+            Point.REROUTE_WRITTEN,
+        )
         self._rooms.ring(detour.route.backend)
 
     def _failure(self, error: Exception) -> Failure:
@@ -316,21 +324,26 @@ class Attempt:
 
     async def _end(self, ending: Ending) -> None:
         ending = replace(ending, gpu_seconds=round(self._gpu_seconds, 6))
-        await self._write(lambda: self._rooms.store.end(self.claim, ending))
+        faultpoints.reached(Point.BEFORE_END)
+        await self._write(lambda: self._rooms.store.end(self.claim, ending), Point.END_WRITTEN)
 
     async def _retry(self, error: Exception) -> None:
         spent = self.claim.spent + 1
         why = f"attempt {spent} of {self._rooms.attempts} failed: {error}"
         reports, ran = self._scribe.rest(), self._gpu_seconds
-        await self._write(lambda: self._rooms.store.retry(self.claim, why, reports, ran))
+        await self._write(
+            lambda: self._rooms.store.retry(self.claim, why, reports, ran), Point.RETRY_WRITTEN
+        )
         self.requeued = True
 
-    async def _write(self, write: Callable[[], Awaitable[Job]]) -> None:
+    async def _write(self, write: Callable[[], Awaitable[Job]], then: Point) -> None:
         """Write how it ended; while the disk will not take it, keep the result and try again."""
         while True:
             try:
                 with anyio.CancelScope(shield=True):
-                    self._rooms.news.publish(await write(), state=True)
+                    job = await write()
+                    faultpoints.reached(then)
+                    self._rooms.news.publish(job, state=True)
                 return
             except Stale:
                 log.warning("Job %s went to another server meanwhile", self.claim.job.id)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from media_mcp import faultpoints
 from media_mcp.backends.base import Backend
 from media_mcp.catalog.model import Model
 from media_mcp.errors import NotConfigured, NotFound, Refused, StorageFailed
+from media_mcp.faultpoints import Point
 from media_mcp.job import (
     JSON,
     Arguments,
@@ -136,8 +138,10 @@ class Queue:
         await self._stack.aclose()
 
     async def _leave(self) -> None:
+        faultpoints.reached(Point.BEFORE_LEAVE)
         try:
             await self._store.leave()
+            faultpoints.reached(Point.LEFT)
         except StorageFailed as error:
             log.warning("Unfinished jobs wait for the next start: %s", error)
 
@@ -196,8 +200,10 @@ class Queue:
         backend, claim = job.route.backend, None
         reserved = self._dispatcher.reserve(backend)
         try:
+            faultpoints.reached(Point.BEFORE_ROW)
             added = await self._store.add(job, inputs, join, take=reserved, need=needed)
             claim = added.claim
+            faultpoints.reached(Point.ROW_WRITTEN)
             if not added.joined:
                 self._news.publish(added.job, state=True)
         finally:
@@ -365,6 +371,7 @@ class Queue:
         met = await self._store.cancel(job_id, caller.owner, reason) if known else None
         if met is None:
             raise no_such_job(job_id)
+        faultpoints.reached(Point.CANCEL_ASKED)
         if met.changed:
             self._news.publish(met.job, state=True)
         if met.here:
@@ -375,7 +382,9 @@ class Queue:
 
     async def mark_answered(self, job_id: str) -> None:
         """Note that the job's answer reached its caller: the same call will make a new job."""
+        faultpoints.reached(Point.BEFORE_ANSWERED)
         await self._store.answered(bindable(job_id))
+        faultpoints.reached(Point.ANSWERED)
 
 
 async def shielded(step: Callable[[], Awaitable[None]]) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from media_mcp import faultpoints
 from media_mcp.errors import StorageFailed
+from media_mcp.faultpoints import Point
 from media_mcp.job import Job
 
 FEW, SMALL = 8, 2**20  # files and bytes that are removed without a thread
@@ -30,6 +32,7 @@ class WorkFolder:
             if not (self._made or self._over):
                 make_folder(self._path)  # a thread would take ten times as long as the call itself
                 self._made = True
+                faultpoints.reached(Point.FOLDER_MADE)
         return self._path
 
     async def remove(self) -> None:

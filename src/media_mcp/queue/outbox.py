@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import anyio
 
+from media_mcp import faultpoints
+from media_mcp.faultpoints import Point
 from media_mcp.job import Job
 from media_mcp.queue.store import Delivery, Store, Told
 
@@ -45,6 +47,8 @@ class Outbox:
                 await self._bell.wait()
             if waiting.cancelled_caught:
                 taken = await self._store.take_webhooks(most, HOLD_SECONDS)
+                if taken:
+                    faultpoints.reached(Point.WEBHOOK_TAKEN)
                 if allowed := [one for one in taken if await self._allowed(one)]:
                     return allowed
 
@@ -58,5 +62,6 @@ class Outbox:
 
     async def told(self, delivery: Delivery, how: Told) -> None:
         """Write what came of a delivery. Raises `StorageFailed`."""
+        faultpoints.reached(Point.WEBHOOK_TOLD)
         await self._store.told(delivery, how)
         self.stir()

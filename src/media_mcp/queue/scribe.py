@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+from media_mcp import faultpoints
 from media_mcp.backends.base import Report
 from media_mcp.errors import StorageFailed
+from media_mcp.faultpoints import Point
 from media_mcp.queue.news import News
 from media_mcp.queue.store import Claim, Stale, Store
 
@@ -48,6 +50,7 @@ class Scribe:
     async def report(self, report: Report) -> None:
         """Take a report. A `remote` one is on disk when this returns; raises `StorageFailed`."""
         self._note(report)
+        faultpoints.reached(Point.STEP)
         if report.kind == "remote":
             self.remote_id = report.message or None
             await self._flush()
@@ -108,6 +111,7 @@ class Scribe:
             except BaseException:
                 self._pending[:0] = batch
                 raise
+        faultpoints.reached(Point.STEP_WRITTEN)
         self._news.publish(job, state=False)
 
     def rest(self) -> tuple[Report, ...]:

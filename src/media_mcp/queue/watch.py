@@ -10,7 +10,9 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
+from media_mcp import faultpoints
 from media_mcp.errors import StorageFailed
+from media_mcp.faultpoints import Point
 from media_mcp.job import JobState
 from media_mcp.queue.dispatcher import Dispatcher
 from media_mcp.queue.folder import remove_folder, work_folder
@@ -93,6 +95,7 @@ class Watch:
         """Queue again, or end as lost, the jobs of servers that died."""
         now = self._clock()
         for job in await self._store.recover(lambda other: dead(other, now), self._attempts):
+            faultpoints.reached(Point.RECOVERED)
             log.warning("Job %s was left by a dead server; it is %s now", job.id, job.state)
             self._news.publish(job, state=True)
             await to_thread.run_sync(remove_folder, work_folder(self._work_dir, job))

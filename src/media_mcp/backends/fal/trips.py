@@ -11,6 +11,7 @@ from time import monotonic
 import anyio
 from pydantic import SecretStr
 
+from media_mcp import faultpoints
 from media_mcp.backends.base import Report, Run
 from media_mcp.backends.fal.client import Client, Patience, Unanswered, Unsent
 from media_mcp.backends.fal.configuration import Configuration
@@ -29,6 +30,7 @@ from media_mcp.backends.fal.uploads import Uploads
 from media_mcp.backends.fal.wire import ENDPOINT, Answer, Status, status_of, steps_in
 from media_mcp.catalog.requests import request_for
 from media_mcp.errors import BackendFailed, BadCard, MaybeSpent, MediaError
+from media_mcp.faultpoints import Point
 from media_mcp.job import JSON, Result
 
 # Stands where the remote id will, while a call is on its way to a place that would run it twice.
@@ -72,6 +74,7 @@ class Trips:
         trip = Trip(run, endpoint_of(run))
         async with self._slot(trip):
             answer = await self._ended(trip)
+            faultpoints.reached(Point.REMOTE_ENDED)
             return await self._collect(trip, answer)
 
     async def aclose(self) -> None:
@@ -118,11 +121,14 @@ class Trips:
             await trip.run.report(Report("log", message=words))
 
         async with self._announced(trip.run):
+            faultpoints.reached(Point.REMOTE_ANNOUNCED)
             trip.request_id = await self._client.submit(trip.endpoint, body, key, say)
+            faultpoints.reached(Point.REMOTE_SUBMITTED)
         trip.lines, trip.position, trip.started = 0, None, False
         with anyio.CancelScope(shield=True):
             try:
                 await trip.run.report(Report("remote", message=trip.request_id))
+                faultpoints.reached(Point.REMOTE_NOTED)
             except Exception:  # nobody could ever take it up
                 await self._client.cancel(trip.endpoint, trip.request_id)
                 raise

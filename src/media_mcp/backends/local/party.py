@@ -8,9 +8,11 @@ from time import perf_counter
 
 import anyio
 
+from media_mcp import faultpoints
 from media_mcp.backends.base import Report, Run, Together
 from media_mcp.backends.local.pool import Pool, Seat
 from media_mcp.backends.local.process import WorkerProcess
+from media_mcp.faultpoints import Point
 from media_mcp.worker import protocol
 from media_mcp.worker.protocol import ProtocolError
 
@@ -66,7 +68,9 @@ class Party:
                 self._seat.set_result(seat)
                 worker = await seat.worker()
                 self.started = perf_counter()
+                faultpoints.reached(Point.WORKER_STARTED)
                 _send(worker, self.orders)
+                faultpoints.reached(Point.ORDER_SENT)
                 self._worker.set_result(worker)
                 await asyncio.get_running_loop().create_future()  # until the last has left
         except BaseException as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from media_mcp import faultpoints
+from media_mcp.faultpoints import Point
 from media_mcp.queue.sqlite import reads
 from media_mcp.queue.sqlite.connection import transaction
 from media_mcp.queue.sqlite.pen import Pen, tell_state
@@ -21,6 +23,7 @@ def claim(pen: Pen, backend: str, wish: Wish, most: int) -> list[Claim]:
 def take_next(pen: Pen, backend: str, wish: Wish, most: int) -> list[Claim]:
     """Take jobs within the transaction that is open."""
     mate = wish.mate
+    faultpoints.reached(Point.BEFORE_CLAIM)
     rows = pen.db.execute(
         _CLAIM,
         {
@@ -37,6 +40,7 @@ def take_next(pen: Pen, backend: str, wish: Wish, most: int) -> list[Claim]:
     ).fetchall()
     if rows:
         say_alive(pen)
+        faultpoints.reached(Point.IN_CLAIM)
     return [_claimed(pen, backend, row) for row in sorted(rows, key=lambda row: row["n"])]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from media_mcp import faultpoints
+from media_mcp.faultpoints import Point
 from media_mcp.job import Asset, Failure, Job, JobState
 from media_mcp.queue.sqlite import ledger, lifetimes, webhooks
 from media_mcp.queue.sqlite.pen import Pen, tell_state
@@ -46,6 +48,7 @@ def settled(
     if row["private"]:
         _wipe(pen, row["n"])
         row = row_of(pen, row["n"])
+    faultpoints.reached(Point.IN_END)
     return load_job(row, assets)
 
 

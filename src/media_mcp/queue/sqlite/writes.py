@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from media_mcp import faultpoints
 from media_mcp.backends.base import Report
+from media_mcp.faultpoints import Point
 from media_mcp.job import Asset, Caller, Job, JobState
 from media_mcp.queue.budget import Need
 from media_mcp.queue.sqlite import ledger, lifetimes, reads
@@ -58,6 +60,7 @@ def add(
         ledger.reserve(pen, number, need)
         tell_state(pen, number, f"queued for {job.route.backend}")
         claims = take_next(pen, job.route.backend, ANY, 1) if next_anyway else []
+        faultpoints.reached(Point.IN_ROW)
         if claims:
             return Added(job, claim=claims[0])
         return Added(job, ahead=reads.ahead(pen.db, job.route.backend, job.priority, number))
@@ -290,7 +293,11 @@ def recover(pen: Pen, dead: Callable[[Instance], bool], attempts: int) -> list[J
     if not _others(pen):
         return []
     with transaction(pen.db):
-        return [_recover(pen, row, attempts) for row in _orphans(pen, dead)]
+        faultpoints.reached(Point.RECOVERY)
+        recovered = [_recover(pen, row, attempts) for row in _orphans(pen, dead)]
+        if recovered:
+            faultpoints.reached(Point.IN_RECOVERY)
+    return recovered
 
 
 def _others(pen: Pen) -> bool:
