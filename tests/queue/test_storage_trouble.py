@@ -226,8 +226,11 @@ async def test_a_claim_that_the_database_refuses_is_made_again(
         await queue.wait(submitted.job.id, ann, 10)
         waiting = tools.call("another", of=tools.model("poem", "c"))
         job = waiting.job(waiting.model.routes[0], 1, "", None, 0.0)
+        while not queue._dispatcher.reserve("b"):  # so that its lane takes nothing until told to
+            await anyio.lowlevel.checkpoint()
         await store.add(tools.replace(job, route=second_route(tools)), (), None)
         locker.execute("BEGIN IMMEDIATE")
+        queue._dispatcher.hand("b", None)
         queue._dispatcher.ring()
         await said(caplog, "No job could be taken for b")
         locker.execute("ROLLBACK")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -38,25 +40,37 @@ class _Work(Generic[T]):
 class Writer:
     """Runs writes in the order they come, all that wait in one transaction.
 
-    Each of them is a part that can fail alone. None returns before it is on disk, and one that has
-    begun to wait is carried out though its caller is cancelled.
+    Each of them is a part that can fail alone. None returns before it is on disk. One whose caller
+    is cancelled is carried out all the same once its thread has taken it, and else not at all.
     """
 
     def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
-        self._waiting: list[_Work[Any]] = []
+        self._waiting: deque[_Work[Any]] = deque()
         self._turn = anyio.Lock(fast_acquire=True)
 
     async def write(self, db: sqlite3.Connection, write: Callable[[], T]) -> T:
         """Return what `write` returns, or raise what it or the disk raises."""
         work = _Work(write)
         self._waiting.append(work)
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                if not work.done:  # an earlier turn may have taken it along
-                    batch, self._waiting = self._waiting, []
-                    await self._in_thread(lambda: commit(db, batch))
+        try:
+            with anyio.CancelScope(shield=True):
+                async with self._turn:
+                    if not work.done:  # an earlier turn may have taken it along
+                        await self._in_thread(lambda: commit(db, self._taken()))
+        except BaseException:  # asyncio's own cancellation heeds no shield
+            with suppress(ValueError):
+                self._waiting.remove(work)
+            raise
         return work.result()
+
+    def _taken(self) -> list[_Work[Any]]:
+        """Take all that wait; it is the thread that does, for one that never begins takes none."""
+        taken: list[_Work[Any]] = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self._waiting.popleft())
+        return taken
 
 
 def commit(db: sqlite3.Connection, batch: Sequence[_Work[Any]]) -> None:
