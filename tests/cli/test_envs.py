@@ -50,3 +50,28 @@ def test_a_place_without_one_is_told_with_those_that_have_one(cli, command, hint
     assert ended.code == 3
     assert f"No place {command[2]!r} has an environment of its own." in ended.err
     assert hint in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('kind = "local"\n[environment]\nrequirements = "piper"\n', "environment."),
+        ('kind = "local"\ndevice = "toaster"\n', "device"),
+        ("kind = [", "cannot be read: "),
+    ],
+)
+def test_one_place_that_nobody_can_read_hides_no_other(cli, place: Path, text: str, wrong: str):
+    file = place / "config" / "media-mcp" / "backends" / "voices" / "backend.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    listed = cli("env", "list")
+    assert listed.code == 0
+    lines = {line.split()[0]: line for line in listed.out.splitlines()}
+    assert lines["espeak"].split()[1:3] == ["not", "made"]
+    assert lines["voices"].split(maxsplit=1)[1].startswith(f"cannot be read  {file}")
+    assert wrong in lines["voices"]
+    rows = {row["name"]: row for row in cli("env", "list", "--json").json}
+    assert (rows["voices"]["state"], rows["voices"]["folder"]) == ("cannot be read", None)
+    assert cli("env", "remove", "espeak").code == 0
+    refused = cli("env", "create", "voices")
+    assert refused.code != 0 and wrong in refused.err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TypeAlias
 
 from media_mcp.backends.instances import configured, instance
 from media_mcp.backends.local.configuration import Configuration, configuration
@@ -11,9 +11,11 @@ from media_mcp.backends.local.installer import create, missing_in
 from media_mcp.cli.outcome import ExitCode, note
 from media_mcp.cli.result import bytes_words
 from media_mcp.cli.text import clean, say, say_json
-from media_mcp.errors import NotConfigured, did_you_mean
+from media_mcp.errors import BadSettings, NotConfigured, did_you_mean
 from media_mcp.job import JSON
 from media_mcp.settings import Settings
+
+_Found: TypeAlias = tuple[Configuration, Environment] | BadSettings
 
 
 def create_env(settings: Settings, name: str) -> int:
@@ -27,8 +29,11 @@ def create_env(settings: Settings, name: str) -> int:
 
 
 def list_envs(settings: Settings, as_json: bool) -> int:
-    """Tell of each place with an environment of its own whether that is made."""
-    rows = [_row(environment) for _, environment in _all(settings)]
+    """Tell of each place with an environment of its own whether that is made.
+
+    A place whose file cannot be read is listed with what is wrong with it.
+    """
+    rows = [_row(name, found) for name, found in _found(settings).items()]
     if as_json:
         say_json(rows)
     elif not rows:
@@ -37,19 +42,22 @@ def list_envs(settings: Settings, as_json: bool) -> int:
         width = max(len(row["name"]) for row in rows)
         for row in rows:
             size = f", {bytes_words(row['bytes'])}" if row["bytes"] else ""
-            say(f"{row['name'].ljust(width)}  {row['state']}{size}  {row['folder']}")
+            say(f"{row['name'].ljust(width)}  {row['state']}{size}  {row['folder'] or row['fix']}")
     return ExitCode.OK
 
 
-def _row(environment: Environment) -> dict[str, JSON]:
-    told = environment.readiness()
+def _row(name: str, found: _Found) -> dict[str, JSON]:
+    if isinstance(found, BadSettings):
+        row = dict.fromkeys(("python", "bytes", "folder"))
+        return {"name": name, "state": "cannot be read", **row, "fix": clean(str(found))}
+    _, environment = found
     return {
-        "name": environment.name,
+        "name": name,
         "state": environment.state,
         "python": environment.marker().get("python"),
         "bytes": environment.size(),
         "folder": str(environment.folder),
-        "fix": told.fix,
+        "fix": environment.readiness().fix,
     }
 
 
@@ -78,19 +86,31 @@ def check_env(settings: Settings, name: str) -> int:
 
 
 def _of(settings: Settings, name: str) -> tuple[Configuration, Environment]:
-    """Return a place with its environment. Raises `NotConfigured` for one that has none."""
-    found = {environment.name: (place, environment) for place, environment in _all(settings)}
+    """Return a place with its environment.
+
+    Raises `NotConfigured` for one that has none, and `BadSettings` where its file is wrong.
+    """
+    found = _found(settings)
     if name not in found:
         hint = did_you_mean(name, list(found)) or f"These have one: {', '.join(found) or 'none'}."
         raise NotConfigured(f"No place {name[:40]!r} has an environment of its own.", hint)
-    return found[name]
+    if isinstance(told := found[name], BadSettings):
+        raise told
+    return told
 
 
-def _all(settings: Settings) -> Iterator[tuple[Configuration, Environment]]:
-    for name in configured():
+def _found(settings: Settings) -> dict[str, _Found]:
+    """Return the places with an environment, and what is wrong with those that nobody can read."""
+    looked = {name: _look(settings, name) for name in configured()}
+    return {name: found for name, found in looked.items() if found is not None}
+
+
+def _look(settings: Settings, name: str) -> _Found | None:
+    try:
         told = instance(name)
         if told is None or told.kind != "local":
-            continue
+            return None
         place = configuration(told, settings)
-        if place.own is not None:
-            yield place, place.own
+    except BadSettings as error:
+        return error
+    return (place, place.own) if place.own is not None else None
