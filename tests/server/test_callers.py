@@ -10,10 +10,12 @@ from typing import Any
 
 import anyio
 import httpx2
+import mcp_types as t
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp.shared.subscriptions import ResourceUpdated
 
 from media_mcp.job import Caller, JobState
 from media_mcp.server.app import App
@@ -25,6 +27,7 @@ from support import Opened
 pytestmark = pytest.mark.anyio
 
 NOBODY = "0" * 18
+CHANGES = (t.ResourceUpdatedNotification, t.ResourceListChangedNotification)
 ABSENT = f"media://{'0' * 64}.png"
 
 
@@ -43,12 +46,11 @@ class House:
             yield http
 
     @asynccontextmanager
-    async def mcp(self, name: str, era: str) -> AsyncIterator[Client]:
-        async with (
-            self.http(name) as http,
-            Client(streamable_http_client(f"{self.url}/mcp", http_client=http), mode=era) as client,
-        ):
-            yield client
+    async def mcp(self, name: str, era: str, hear: Any = None) -> AsyncIterator[Client]:
+        async with self.http(name) as http:
+            door = streamable_http_client(f"{self.url}/mcp", http_client=http)
+            async with Client(door, mode=era, message_handler=hear) as client:
+                yield client
 
 
 @asynccontextmanager
@@ -154,6 +156,56 @@ async def test_what_is_anns_bob_cannot_read_as_a_resource(opened: Opened, era: s
             assert said[0] == said[1]
         listed = [str(resource.uri) for resource in (await bob.list_resources()).resources]
         assert uri not in listed
+
+
+async def made_by_ann(place: House, ann: Client) -> None:
+    made = await call(ann, "rehearsal_image", prompt="x")
+    await place.app.queue.wait(made["job_id"], Caller("ann"), 20)
+
+
+async def test_of_what_is_anns_bobs_stream_tells_nothing(opened: Opened) -> None:
+    """Events come in order: what is Bob's own comes last, and is all that he hears."""
+    async with (
+        house(opened, wait=0) as place,
+        place.mcp("ann", "2026-07-28") as ann,
+        place.mcp("bob", "2026-07-28") as bob,
+    ):
+        slow, own = [await call(c, "test_slow", prompt="x") for c in (ann, bob)]
+        asked = [f"job://{name}" for name in (slow["job_id"], NOBODY, own["job_id"])]
+        async with bob.listen(resource_subscriptions=asked, resources_list_changed=True) as heard:
+            assert heard.honored.resource_subscriptions == asked  # of none is said whether it is
+            await made_by_ann(place, ann)
+            await call(ann, "cancel_job", job_id=slow["job_id"])
+            await call(bob, "cancel_job", job_id=own["job_id"])
+            assert await heard.__anext__() == ResourceUpdated(asked[2])
+
+
+@pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")
+async def test_of_what_is_anns_bobs_connection_is_told_nothing(opened: Opened) -> None:
+    told: list[Any] = []
+    his = anyio.Event()
+
+    async def hear(message: Any) -> None:
+        told.append(message)
+        if isinstance(message, t.ResourceUpdatedNotification):
+            his.set()
+
+    async with (
+        house(opened, wait=0) as place,
+        place.mcp("ann", "legacy") as ann,
+        place.mcp("bob", "legacy", hear) as bob,
+    ):
+        slow, own = [await call(c, "test_slow", prompt="x") for c in (ann, bob)]
+        asked = [f"job://{name}" for name in (slow["job_id"], NOBODY, own["job_id"])]
+        for uri in asked:
+            await bob.subscribe_resource(uri)
+        await made_by_ann(place, ann)
+        await call(ann, "cancel_job", job_id=slow["job_id"])
+        await call(bob, "cancel_job", job_id=own["job_id"])
+        with anyio.fail_after(20):
+            await his.wait()
+        changes = [one for one in told if isinstance(one, CHANGES)]
+        assert [str(getattr(one.params, "uri", one)) for one in changes] == [asked[2]]
 
 
 async def test_what_is_anns_bob_cannot_reach_through_the_queue(opened: Opened) -> None:

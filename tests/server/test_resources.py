@@ -10,6 +10,7 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+from media_mcp.server.subscriptions import MAX_SUBSCRIPTIONS
 from support import Opened
 
 pytestmark = pytest.mark.anyio
@@ -165,3 +166,15 @@ async def test_an_older_client_hears_that_there_are_new_assets(opened: Opened) -
         await made(client)
         with anyio.fail_after(10):
             await changed.wait()
+
+
+@pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")
+async def test_a_connection_hears_of_so_many_resources_and_no_more(opened: Opened) -> None:
+    async with opened() as (_, server), Client(server.sdk, mode="legacy") as client:
+        for number in range(MAX_SUBSCRIPTIONS):
+            await client.subscribe_resource(f"job://{number}")
+        await client.subscribe_resource("job://7")
+        with pytest.raises(MCPError, match="1024 resources at most"):
+            await client.subscribe_resource("job://one-more")
+        await client.unsubscribe_resource("job://7")
+        await client.subscribe_resource("job://one-more")

@@ -16,12 +16,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.stdio import stdio_server
-from mcp.server.subscriptions import (
-    ListenHandler,
-    ResourcesListChanged,
-    ResourceUpdated,
-    ServerEvent,
-)
+from mcp.server.subscriptions import ServerEvent
 
 from media_mcp import __version__
 from media_mcp.job import Job, JobState, MediaKind
@@ -34,7 +29,7 @@ from media_mcp.server.model_tools import ModelTools
 from media_mcp.server.prompts import Guides
 from media_mcp.server.resources import Assets, CatalogResources, Jobs, job_uri
 from media_mcp.server.runs import Runs
-from media_mcp.server.subscriptions import Subscriptions
+from media_mcp.server.subscriptions import AssetsAdded, JobChanged, Listener, Subscriptions
 from media_mcp.server.tasks import TaskListener, TasksExtension
 from media_mcp.server.tooldefs import icon
 from media_mcp.server.toolset import Context, Surface, page
@@ -113,7 +108,7 @@ class McpServer:
     def __init__(self, surface: Surface) -> None:
         self.surface = surface
         self._subscriptions = Subscriptions(surface.bus)
-        self._listen = TaskListener(ListenHandler(surface.bus), surface.tasks)
+        self._listen = TaskListener(Listener(surface.bus), surface.tasks)
         self._untold: deque[ServerEvent] = deque()
         self.sdk = self._wire()
 
@@ -171,9 +166,9 @@ class McpServer:
     def _job_changed(self, job: Job) -> None:
         if not self._untold:
             self._publishing.start_soon(self._publish)
-        self._untold.append(ResourceUpdated(uri=job_uri(job.id)))
+        self._untold.append(JobChanged(job_uri(job.id), job.caller.owner))
         if job.state is JobState.SUCCEEDED and job.assets:
-            self._untold.append(ResourcesListChanged())
+            self._untold.append(AssetsAdded(job.caller.owner))
 
     async def _publish(self) -> None:
         """Tell what has changed, in one task for as much as there is."""

@@ -23,7 +23,7 @@ import anyio
 import mcp_types as t
 from mcp.server import Server, ServerRequestContext
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY, ListenHandler
+from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -169,14 +169,25 @@ class TasksExtension:
         return found
 
 
+class Listening(Protocol):
+    """Serves `subscriptions/listen`, as the SDK's handler does."""
+
+    async def __call__(
+        self, ctx: Context, params: t.SubscriptionsListenRequestParams
+    ) -> t.SubscriptionsListenResult: ...
+
+    def close(self) -> None:
+        """End all streams in the way of the protocol, each with its result."""
+
+
 class TaskListener:
-    """Serves `subscriptions/listen`: the SDK's handler, plus `notifications/tasks`.
+    """Serves `subscriptions/listen`: what the inner one tells, plus `notifications/tasks`.
 
     A stream that asks for `taskIds` hears of at most `WATCHED_PER_STREAM` tasks of its caller; the
     acknowledgement says which.
     """
 
-    def __init__(self, inner: ListenHandler, tasks: TasksExtension | None) -> None:
+    def __init__(self, inner: Listening, tasks: TasksExtension | None) -> None:
         self._inner = inner
         self._tasks = tasks
 

@@ -19,7 +19,7 @@ the protocol to the surface and adds nothing but wiring:
 Sets are asked in order and the first that knows a name, URI or reference answers; `None` means
 "not mine". A set checks its own arguments. What nobody knows is an `MCPError` (INVALID_PARAMS).
 A set whose list changes publishes `ToolsListChanged()` and the like on `surface.bus`, from which
-`TaskListener(ListenHandler(surface.bus), surface.tasks)` serves `subscriptions/listen`.
+`TaskListener(Listener(surface.bus), surface.tasks)` serves `subscriptions/listen`.
 """
 
 from __future__ import annotations
