@@ -10,7 +10,7 @@ INSTALL := $(PIP) install --quiet --no-compile --constraint constraints.txt
 PROMPT ?= a red circle above a blue square on a yellow background
 export PROMPT
 
-.PHONY: help demo test lint types house docs tests fmt bench fuzz train wheel clean
+.PHONY: help demo test lint types house docs tests fmt bench fuzz soak train wheel clean
 
 help:
 	@echo "make demo [PROMPT=…]  draw a picture through the real server, as an MCP client would"
@@ -19,6 +19,7 @@ help:
 	@echo "make docs             write the generated pages under docs/"
 	@echo "make bench            measure against peers; writes docs/benchmarks.*"
 	@echo "make fuzz             fuzz decoders and parsers for ten minutes, or FUZZ_SECONDS"
+	@echo "make soak             kill servers under a mixed load for an hour, or SOAK_SECONDS"
 	@echo "make train            train the embedded model from scratch"
 	@echo "make wheel            build the wheel into dist/"
 
@@ -55,6 +56,9 @@ bench: $(VENV)/.local
 
 fuzz: $(VENV)/.dev
 	@PYTHONPATH=tests/hostile $(BIN)/python tests/hostile/fuzz.py
+
+soak: $(VENV)/.dev
+	@PYTHONPATH=tests $(BIN)/python tests/soak/soak.py --docs
 
 train: $(VENV)/.local
 	$(MAKE) -C training PYTHON=$(abspath $(BIN)/python)
