@@ -8,7 +8,7 @@ from PIL import Image
 
 from media_mcp.backends.rehearsal import Rehearsal
 from media_mcp.catalog.model import Model, OutputSpec, Param
-from media_mcp.errors import BackendFailed, BadOutput
+from media_mcp.errors import BackendFailed, BadOutput, MaybeSpent, OverBudget
 from media_mcp.job import JobState, MediaKind, Output, Price, Result, Route
 from media_mcp.queue.outputs import another_seed
 from media_mcp.server.answer import MAX_TOKENS, job_facts, tokens
@@ -60,7 +60,7 @@ def kept(house):
 
 @pytest.fixture
 def painter(house):
-    """A backend that paints what it is told in turn: a grey, or an error to raise."""
+    """A backend that paints what it is told in turn: a grey, an error to raise, or a wait."""
 
     def make(*greys, cost=0.25, **facts):
         backend = house.backend(**facts)
@@ -72,6 +72,7 @@ def painter(house):
                 raise grey
             if isinstance(grey, anyio.Event):
                 await grey.wait()
+                grey = left.pop(0)
             image = Image.linear_gradient("L").resize((64, 48))
             image = image if grey == 255 else Image.new("L", (64, 48), grey)
             image.save(run.folder / "x.png")
@@ -182,10 +183,42 @@ async def test_asked_for_always_it_is_made_again_and_both_are_paid(run, painter)
 async def test_a_second_try_is_not_made_where_too_little_is_left(run, painter):
     always = {"retry_bad_output": "always"}
     model = draws(backend="local")
-    _, job, _ = await run(model, painter(0, 255), budget={"usd": 0.9}, **always)
-    assert job.findings == ("The image is all black.",)
+    _, job, _ = await run(model, painter(0, 255), budget={"usd": 0.7}, **always)
+    assert (job.findings, job.cost) == (("The image is all black.",), 0.25)
     _, job, _ = await run(model, painter(0, 255), budget={"usd": 2.0}, **always)
     assert job.findings[0].startswith("Made again with seed ")
+
+
+async def test_what_a_second_try_may_cost_is_set_aside_while_it_runs(house, tools, ann, painter):
+    gate = anyio.Event()
+    model = house.models["test/image"] = draws(backend="local")
+    paints = painter(0, gate, 255, concurrency=1)
+    limits = {"budget": {"usd": 1.0}, "retry_bad_output": "always"}
+    async with house.queue(paints, **limits) as queue:
+        submitted = await queue.submit(tools.call(of=model))
+        await paints.started()
+        await paints.started()
+        # 0.25 that the first try cost and the 0.50 that the second may; 0.50 more would be too much
+        spent = await queue.books.spend(ann)
+        assert (spent["reserved"], spent["left"]) == (0.75, {"budget.usd": 0.25})
+        assert await queue.books.unbalanced() == []
+        with pytest.raises(OverBudget, match=r"may cost \$0\.50, and \$0\.25 of budget"):
+            await queue.submit(tools.call("another", of=model))
+        gate.set()
+        job = await queue.wait(submitted.job.id, ann, 60)
+        assert (job.state, job.cost) == (JobState.SUCCEEDED, 0.5)
+        spent = await queue.books.spend(ann)
+        assert (spent["cost"], spent["reserved"], spent["left"]) == (0.5, 0.0, {"budget.usd": 0.5})
+        assert await queue.books.unbalanced() == []
+
+
+async def test_a_second_try_that_may_have_been_paid_counts_as_set_aside(house, run, painter, ann):
+    paints = painter(0, MaybeSpent("The line went dead."), remote=True)
+    _, job, _ = await run(draws(backend="local"), paints, retry_bad_output="always")
+    assert (job.state, job.cost) == (JobState.SUCCEEDED, None)
+    async with house.queue() as queue:
+        spent = await queue.books.spend(ann)
+    assert (spent["cost"], spent["unsure"], spent["reserved"]) == (0.75, 0.75, 0.0)
 
 
 async def test_a_device_that_costs_is_not_free(run, painter):
@@ -227,9 +260,32 @@ async def test_a_server_that_stops_in_a_second_try_hands_the_job_on(house, tools
         submitted = await queue.submit(tools.call(of=model))
         await backend.started()
         await backend.started()
-    async with house.queue(painter(255, cost=0.0)) as queue:
+    next_one = painter(255, cost=0.0)
+    async with house.queue(next_one) as queue:
         job = await queue.wait(submitted.job.id, ann, 60)
-    assert (job.state, job.seed, job.findings) == (JobState.SUCCEEDED, submitted.job.seed, ())
+    assert (job.state, job.findings) == (JobState.SUCCEEDED, ())
+    assert job.seed == next_one.runs[0].seed != submitted.job.seed
+
+
+async def test_after_a_stop_in_the_second_try_both_are_paid_and_none_is_added(
+    house, tools, ann, painter
+):
+    always = {"budget": {"usd": 2.0}, "retry_bad_output": "always"}
+    model = house.models["test/image"] = draws(backend="local")
+    paints = painter(0, anyio.Event())
+    async with house.queue(paints, **always) as queue:
+        submitted = await queue.submit(tools.call(of=model))
+        await paints.started()
+        await paints.started()
+    async with house.queue(painter(0, 255), **always) as queue:
+        job = await queue.wait(submitted.job.id, ann, 60)
+        assert (job.state, job.cost, job.findings) == (
+            JobState.SUCCEEDED,
+            0.5,
+            ("The image is all black.",),
+        )
+        assert (await queue.books.spend(ann))["left"] == {"budget.usd": 1.5}
+        assert await queue.books.unbalanced() == []
 
 
 def test_another_seed_is_one_that_the_model_takes():

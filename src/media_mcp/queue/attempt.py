@@ -31,7 +31,7 @@ from media_mcp.queue.news import News
 from media_mcp.queue.outputs import Made, another_seed, better, keep, look_into
 from media_mcp.queue.router import Router, may_be_spent
 from media_mcp.queue.scribe import Scribe
-from media_mcp.queue.store import Claim, Detour, Ending, Stale, Store
+from media_mcp.queue.store import Again, Claim, Detour, Ending, Stale, Store
 
 if TYPE_CHECKING:
     from media_mcp.media import MediaStore
@@ -197,8 +197,8 @@ class Attempt:
         self.load_seconds = seconds_of(result.facts.get("load_seconds"))
         try:
             made = await self._look_into(outcome, self.claim.job)
-            if self._may_reseed(made) and await self._affordable():
-                made = await self._try_anew(made)
+            if self._may_reseed(made) and (job := await self._begin_anew(made)):
+                made = await self._try_anew(made, job)
             if made is not None:
                 with anyio.CancelScope(shield=True):
                     ending = await self._keep(made)
@@ -225,14 +225,19 @@ class Attempt:
             assets=assets,
             facts=made.result.facts,
             findings=made.findings,
-            cost=self._cost(made.result.cost),
+            cost=self._cost(made.result.cost, unsure=True),
             reports=self._scribe.rest(),
             seed=made.job.seed,
         )
 
-    def _cost(self, told: float | None) -> float | None:
-        """Return what the backend asks for, and what the time on a device of ours costs."""
-        ours = self._gpu_seconds * self._rooms.gpu_rate / 3600
+    def _cost(self, told: float | None, *, unsure: bool) -> float | None:
+        """Return what the backend asks for, and what the time on a device of ours costs.
+
+        And what a try before this attempt did, but where it is `unsure` what this one cost.
+        """
+        ours, before = self._gpu_seconds * self._rooms.gpu_rate / 3600, self.claim.job.cost
+        if before is not None and not (told is None and unsure):
+            told = (told or 0.0) + before
         return (told or 0.0) + ours if ours else told
 
     def _may_reseed(self, made: Made) -> bool:
@@ -240,24 +245,29 @@ class Attempt:
         policy, job = self._rooms.retry_bad_output, self.claim.job
         if not made.spoilt or policy == "never" or job.once or self._stopped is not None:
             return False
+        if job.cost is not None:  # the second try it was, of a server that died
+            return False
         drawn = made.model.param("seed") is not None and job.arguments.get("seed") is None
-        free = not self._backend.remote and self._cost(made.result.cost) == 0
+        free = not self._backend.remote and self._cost(made.result.cost, unsure=True) == 0
         return drawn and (free or policy == "always")
 
-    async def _affordable(self) -> bool:
-        """Whether what the job was quoted is left once more of every limit that holds for it."""
-        job = self.claim.job
+    async def _begin_anew(self, first: Made) -> Job | None:
+        """Set aside what a second try may cost, as much as the first; None where that cannot be."""
+        job = replace(self.claim.job, seed=another_seed(first.model))
         quote = Quote(job.route.backend, 0.0, job.quoted, gpu_seconds=job.gpu_quoted)
         try:
-            needs = list(self._rooms.router.need(job.caller, quote).binding())
-        except OverBudget:
-            return False
-        left = await self._rooms.store.left([limit for limit, _ in needs])
-        return all(need <= left[limit.setting] for limit, need in needs)
+            need = self._rooms.router.need(job.caller, quote)
+            second = Again(job.seed or 0, need, first.result.cost, self._gpu_seconds)
+            with anyio.CancelScope(shield=True):
+                await self._rooms.store.again(self.claim, second)
+        except (OverBudget, StorageFailed, Stale) as error:
+            log.info("Job %s is not made again: %s", job.id, error)
+            return None
+        self._scribe.remote_id = None
+        return job
 
-    async def _try_anew(self, first: Made) -> Made | None:
+    async def _try_anew(self, first: Made, job: Job) -> Made | None:
         """Return the better of `first` and a second try; None where the caller stopped that."""
-        job = replace(first.job, seed=another_seed(first.model))
         why = f"{first.spoilt} Making it again with seed {job.seed}."
         await self._scribe.report(Report("log", message=why))
         faultpoints.reached(Point.SECOND_TRY)
@@ -270,20 +280,29 @@ class Attempt:
                 first.discard()
                 await self._end_stopped(first.result.cost)
                 return None
-            if isinstance(outcome, Exception):
-                said = self._failure(outcome).message
-                return first.noting(f"Made again with seed {job.seed}, which failed: {said}")
-            second = await self._look_into(outcome, job)
+            return await self._compare(first, outcome, job)
         except BaseException:
             first.discard()
             raise
-        return better(first, second)
+
+    async def _compare(self, first: Made, outcome: Result | Exception, job: Job) -> Made:
+        if isinstance(outcome, Result):
+            cost: float | None = outcome.cost
+            try:
+                return better(first, await self._look_into(outcome, job))
+            except StorageFailed as error:
+                outcome = error
+        else:
+            cost = None if isinstance(outcome, MaybeSpent) else 0.0
+        said = self._failure(outcome).message
+        return first.after(f"Made again with seed {job.seed}, which failed: {said}", cost)
 
     async def _end_stopped(self, cost: float | None) -> None:
+        """End what its caller stopped; `cost` is that of a first try."""
         if self._stopped is not None and not self._stale:
-            await self._end(
-                Ending(JobState.CANCELLED, message=self._stopped, cost=self._cost(cost))
-            )
+            out = self._scribe.remote_id is not None
+            cost = self._cost(None if out else cost, unsure=out)
+            await self._end(Ending(JobState.CANCELLED, message=self._stopped, cost=cost))
 
     async def _give_up(self, error: Exception, result: Result | None = None) -> None:
         """Go on by another route, or end the job and say which one there would be."""
@@ -295,8 +314,8 @@ class Attempt:
                 way = f"{way.route.backend} could run it, but {over.message}"
         failure = self._failure(error)
         failure = replace(failure, hint=f"{way} {failure.hint}".strip())
-        cost = self._cost(result.cost if result else None)
         unsure = isinstance(error, MaybeSpent) or (result is not None and result.cost is None)
+        cost = self._cost(result.cost if result else None, unsure=unsure)
         ending = Ending(JobState.FAILED, failure=failure, cost=cost, reports=reports, unsure=unsure)
         await self._end(ending)
 
@@ -323,7 +342,8 @@ class Attempt:
         return failure
 
     async def _end(self, ending: Ending) -> None:
-        ending = replace(ending, gpu_seconds=round(self._gpu_seconds, 6))
+        seed = self.claim.job.seed if ending.seed is None else ending.seed
+        ending = replace(ending, seed=seed, gpu_seconds=round(self._gpu_seconds, 6))
         faultpoints.reached(Point.BEFORE_END)
         await self._write(lambda: self._rooms.store.end(self.claim, ending), Point.END_WRITTEN)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -75,6 +75,11 @@ class Need:
     limits: tuple[Limit, ...] = ()
     at_once: int | None = None
     per_minute: int | None = None
+
+    def after(self, usd: float, gpu_seconds: float = 0.0) -> Need:
+        """Return what is set aside in all, once earlier tries have taken so much."""
+        held = None if self.gpu_seconds is None else self.gpu_seconds + gpu_seconds
+        return replace(self, usd=self.usd + usd, gpu_seconds=held)
 
     def binding(self) -> Iterator[tuple[Limit, float]]:
         """Yield the limits that concern this job, with what it needs of them: not those of money

@@ -38,6 +38,11 @@ class Made:
         for _, draft in self.drafts:
             draft.discard()
 
+    def after(self, note: str, cost: float | None) -> Made:
+        """Return this as what is kept after another try; `cost` is that of the other."""
+        made = replace(self.result, cost=_sum(self.result.cost, cost))
+        return replace(self, result=made).noting(note)
+
     def noting(self, note: str) -> Made:
         """Return this with a finding that comes first, in the error's words where it has one."""
         if self.error is None:
@@ -95,8 +100,6 @@ async def keep(made: Made, media: MediaStore) -> tuple[Asset, ...]:
 
 def better(first: Made, second: Made) -> Made:
     """Return the second try if it is sound, else the first; the other is thrown away."""
-    costs = first.result.cost, second.result.cost
-    cost = None if None in costs else sum(c or 0.0 for c in costs)
     seeds = first.job.seed, second.job.seed
     if second.spoilt:
         kept, other = first, second
@@ -105,7 +108,12 @@ def better(first: Made, second: Made) -> Made:
         kept, other = second, first
         note = f"Made again with seed {seeds[1]}. Seed {seeds[0]} gave: {first.spoilt}"
     other.discard()
-    return replace(kept, result=replace(kept.result, cost=cost)).noting(note)
+    return kept.after(note, other.result.cost)
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    """Return what two tries cost; None where that of one is not known."""
+    return None if one is None or other is None else one + other
 
 
 def another_seed(model: Model) -> int:

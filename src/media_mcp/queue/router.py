@@ -231,7 +231,7 @@ def may_be_spent(
 
     `remote_id` is what the backend has told by now, `result` what it handed back, if it did.
     """
-    if isinstance(error, MaybeSpent):
+    if isinstance(error, MaybeSpent) or job.cost:  # an earlier try had its price
         return True
     if result is not None and result.cost is not None:
         return result.cost > 0

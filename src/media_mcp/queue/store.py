@@ -126,6 +126,21 @@ class Detour:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """A second try of a running job, whose first came to nothing.
+
+    `seed` is that of the second; `need` is what it sets aside on top of `cost`, which the first
+    had (US dollars; None: as much as was set aside for it). `gpu_seconds` is how long the job has
+    held a device by now.
+    """
+
+    seed: int
+    need: Need
+    cost: float | None
+    gpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelling:
     """What a request to cancel met: the job after it, and whether it changed or runs here."""
 
@@ -266,6 +281,13 @@ class Store(Protocol):
         What the route before knew (the remote id) is forgotten. Cancelled if that was asked. It
         sets aside what the detour needs; raises `OverBudget`, writing nothing, where a limit leaves
         less.
+        """
+
+    async def again(self, claim: Claim, again: Again) -> Job:
+        """Set aside what a second try needs and have the row tell of that try, not of the first.
+
+        Its `cost` is that of the first from now on. Raises `OverBudget`, writing nothing, where a
+        limit leaves less.
         """
 
     async def cancel(self, job_id: str, owner: str, reason: str) -> Cancelling | None: ...

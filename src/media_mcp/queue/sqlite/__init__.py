@@ -24,6 +24,7 @@ from media_mcp.queue.sqlite.writer import Writer
 from media_mcp.queue.store import (
     ANY,
     Added,
+    Again,
     Cancelling,
     Change,
     Claim,
@@ -160,6 +161,9 @@ class SqliteStore:
         self, claim: Claim, detour: Detour, reports: Sequence[Report], gpu_seconds: float = 0.0
     ) -> Job:
         return await self._write(writes.reroute, claim, detour, reports, gpu_seconds)
+
+    async def again(self, claim: Claim, again: Again) -> Job:
+        return await self._write(writes.again, claim, again)
 
     async def cancel(self, job_id: str, owner: str, reason: str) -> Cancelling | None:
         return await self._write(writes.cancel, job_id, owner, reason)

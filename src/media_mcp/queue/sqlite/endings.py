@@ -12,12 +12,15 @@ from media_mcp.queue.sqlite import ledger, lifetimes, webhooks
 from media_mcp.queue.sqlite.pen import Pen, tell_state
 from media_mcp.queue.sqlite.rows import dump_failure, load_job
 
+# What an earlier try cost is not all where a request is out that nobody has heard of.
+_COST = "cost = CASE WHEN remote_id IS NULL THEN cost END"
+
 
 def cancelled(pen: Pen, number: int, reason: str) -> Job:
     tell_state(pen, number, f"cancelled: {reason}")
     pen.db.execute(
-        "UPDATE jobs SET state = 'cancelled', claimed_by = NULL, ended_at = ?, message = ? "
-        "WHERE n = ?",
+        "UPDATE jobs SET state = 'cancelled', claimed_by = NULL, ended_at = ?, message = ?, "  # noqa: S608
+        f"{_COST} WHERE n = ?",
         (pen.clock(), reason, number),
     )
     return settled(pen, row_of(pen, number))
@@ -27,10 +30,12 @@ def failed(pen: Pen, number: int, state: JobState, failure: Failure) -> Job:
     """End a job that no attempt holds."""
     tell_state(pen, number, f"{state}: {failure.message}")
     pen.db.execute(
-        "UPDATE jobs SET state = ?, claimed_by = NULL, ended_at = ?, failure = ? WHERE n = ?",
+        f"UPDATE jobs SET state = ?, claimed_by = NULL, ended_at = ?, failure = ?, {_COST} "  # noqa: S608
+        "WHERE n = ?",
         (state, pen.clock(), dump_failure(failure), number),
     )
-    return settled(pen, row_of(pen, number))
+    row = row_of(pen, number)
+    return settled(pen, row, unsure=row["remote_id"] is not None)
 
 
 def settled(

@@ -27,6 +27,7 @@ from media_mcp.queue.sqlite.rows import (
 from media_mcp.queue.store import (
     ANY,
     Added,
+    Again,
     Cancelling,
     Claim,
     Detour,
@@ -207,7 +208,7 @@ def reroute(
                 "batch": detour.batch,
             },
         ).fetchall()
-        ledger.reserve(pen, row["n"], need)
+        ledger.reserve(pen, row["n"], need.after(row["cost"] or 0.0))
         return load_job(rows[0])
 
 
@@ -219,6 +220,21 @@ UPDATE jobs SET state = 'queued', claimed_by = NULL, spent = 0, remote_id = NULL
 WHERE n = :n
 RETURNING *
 """
+
+
+def again(pen: Pen, held: Claim, second: Again) -> Job:
+    with transaction(pen.db):
+        row = _held(
+            pen,
+            held,
+            "seed = :seed, cost = coalesce(:cost, reserved), gpu_seconds = :gpu, remote_id = NULL",
+            seed=second.seed,
+            cost=second.cost,
+            gpu=second.gpu_seconds,
+        )
+        ledger.release(pen, row)
+        ledger.reserve(pen, row["n"], second.need.after(row["cost"], second.gpu_seconds))
+        return load_job(row)
 
 
 def _let_go(pen: Pen, row: sqlite3.Row, why: str) -> Job:
