@@ -40,8 +40,9 @@ from media_mcp.queue.news import Follower, Listener, News
 from media_mcp.queue.outbox import Outbox
 from media_mcp.queue.router import Router
 from media_mcp.queue.routing import Rules, usable
+from media_mcp.queue.sentences import forbidden, no_such_job
 from media_mcp.queue.sqlite import SqliteStore
-from media_mcp.queue.store import Added, Join, Store, forbidden, no_such_job
+from media_mcp.queue.store import Added, Join, Store
 from media_mcp.queue.submission import Submission, Submitted, checked_seed
 from media_mcp.queue.uploads import URI, Uploads
 from media_mcp.queue.watch import Watch

@@ -15,7 +15,7 @@ from media_mcp.errors import BadMedia, NotFound, Refused
 from media_mcp.job import JSON, Asset, Caller, MediaKind, Quote
 from media_mcp.media import Inputs
 from media_mcp.queue import Queue, Submission, Submitted
-from media_mcp.queue.store import forbidden
+from media_mcp.queue.sentences import forbidden
 
 LORA = "lora"  # the role of an input that a hub repository may stand for
 _INDEX = re.compile(r"\[\d+\]")

@@ -10,6 +10,7 @@ from media_mcp.backends.base import Report
 from media_mcp.faultpoints import Point
 from media_mcp.job import Asset, Caller, Job, JobState
 from media_mcp.queue.budget import Need
+from media_mcp.queue.sentences import key_reused, lost, timed_out
 from media_mcp.queue.sqlite import ledger, lifetimes, reads
 from media_mcp.queue.sqlite.claims import take_next
 from media_mcp.queue.sqlite.connection import transaction
@@ -35,9 +36,6 @@ from media_mcp.queue.store import (
     Instance,
     Join,
     Stale,
-    key_reused,
-    lost,
-    timed_out,
 )
 
 

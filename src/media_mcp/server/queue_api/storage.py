@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from media_mcp.errors import BadInput, StorageFailed
 from media_mcp.job import JSON, Caller
 from media_mcp.queue import Queue
-from media_mcp.queue.store import forbidden
+from media_mcp.queue.sentences import forbidden
 from media_mcp.server.queue_api.calls import BadRequest, Call, Reply, TooLarge, replied
 from media_mcp.server.queue_api.files import Files
 from media_mcp.server.queue_api.keys import ServerKey
