@@ -36,7 +36,8 @@ BLOCK = 2**16
 class Bank(Place):
     """Bills what it makes. The first word of a prompt says how a request goes:
 
-    `good`, `flaky` (the first of a job fails), `bad` (all fail), `slow` (takes its time).
+    `good`, `flaky` (the first of a job fails), `bad` (all fail), `away` (those to `paid` fail),
+    `slow` (takes its time).
     What fails is not billed; nor is what is cancelled while it runs.
     """
 
@@ -54,6 +55,7 @@ class Bank(Place):
             job = job_of(asked)
             word = str(asked.body.get("prompt", "")).partition(" ")[0]
             fails = word == "bad" or (word == "flaky" and not self._of_job[job])
+            fails = fails or (word == "away" and not self.idempotent)
             self._of_job[job] += 1
             self.billed[asked.id] = 0.0 if fails else PRICE
             asked.state = "IN_PROGRESS"
@@ -81,6 +83,8 @@ class Bank(Place):
             units = self.billed[asked.id] / PRICE
             if not units:
                 answer = JSONResponse({"detail": "the GPU fell over"}, 500)
+                again = "away" not in str(asked.body.get("prompt"))
+                answer.headers["x-fal-retryable"] = str(again).lower()
             answer.headers["x-fal-request-id"] = asked.id
             answer.headers["x-fal-billable-units"] = f"{units:g}"
         return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
+import importlib
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,7 @@ class Run:
             "seed": self.plan.seed,
             "seconds": round(time.monotonic() - began, 2),
             "disk": self.disk,
+            "cpu": round(sum(os.times()[2:4]), 2),
             "kills": self.kills,
             "struck": [[fact["struck"], fact["fault"]] for fact in facts if "struck" in fact],
             "joined": sum(fact.get("joined", False) for fact in facts),
@@ -116,12 +118,16 @@ class Run:
     def _live(self, site: lives.Site) -> None:
         """Start servers until one has seen everything through."""
         for life in range(MOST_LIVES):
-            second = None
+            second, over = 0, self.notes / f"over-{life}"
             if self.plan.two:
-                second = self._server(site, "second", self.plan.more, self.plan.on_second, life)
+                more, strikes = self.plan.more, self.plan.on_second
+                second = self._server(site, "second", life, more, strikes, over)
                 until(self._second_is_ready, 20)
-            first = self._server(site, "first", self.plan.calls, self.plan.strikes, life)
-            ends = [self._ended(pid) for pid in (first, second) if pid]
+            first = self._server(site, "first", life, self.plan.calls, self.plan.strikes)
+            ends = [self._ended(first)]
+            over.touch()
+            if second:
+                ends.append(self._ended(second))
             if not any(ends):
                 return
         self.wrong.append(f"not done after {MOST_LIVES} lives")
@@ -130,18 +136,11 @@ class Run:
         told = self.notes / "second.jsonl"
         return told.exists() and '"ready"' in told.read_text()
 
-    def _server(
-        self,
-        site: lives.Site,
-        name: str,
-        calls: Sequence[plans.Call],
-        strikes: Sequence[plans.Strike],
-        life: int,
-    ) -> int:
+    def _server(self, site: lives.Site, name: str, life: int, *given: Any) -> int:
+        calls, strikes, *over = given
         struck = plans.lives(strikes, life)
-        return forked(
-            lambda: lives.live(site, name, calls, struck), self.notes / f"{name}-{life}.log"
-        )
+        log = self.notes / f"{name}-{life}.log"
+        return forked(lambda: lives.live(site, name, calls, struck, *over), log)
 
     def _ended(self, pid: int) -> int:
         """Wait for a server; being killed is its fate, anything else a fault."""
@@ -149,7 +148,7 @@ class Run:
         code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGKILL:
             self.kills += 1
-        elif code:
+        elif code not in (0, lives.NOT_NOW):
             self.wrong.append(f"a server ended with {code}")
         return code
 
@@ -210,8 +209,10 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="keep what the runs leave")
     options = parser.parse_args()
     disks = not options.no_disk and private_mounts()
-    prepare()
     os.dup2(1, 3)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(options.folder / "compiled")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    prepare(options.folder)
     left = list(range(options.first, options.first + options.runs))
     running: set[int] = set()
     while left or running:
@@ -230,8 +231,11 @@ def main() -> None:
         running.discard(pid)
 
 
-def prepare() -> None:
-    """Import everything, and leave it alone: what nobody touches is not copied."""
+def prepare(base: Path) -> None:
+    """Import everything, and leave it alone: what nobody touches is not copied.
+
+    What is imported late is found out by a run that goes before all others.
+    """
     global bank, chaoskit, lives, plans
     import bank
     import lives
@@ -240,12 +244,29 @@ def prepare() -> None:
     import chaoskit
 
     logging.basicConfig(level=logging.WARNING)
-    with suppress(ImportError):
-        import media_mcp.backends.fal.trips
-        import media_mcp.media.check
-        import media_mcp.media.fetch  # noqa: F401
+    names = base / "imported"
+    os.waitpid(forked(lambda: rehearse(base, names)), 0)
+    for name in names.read_text().split():
+        with suppress(ImportError):
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()
+
+
+def rehearse(base: Path, names: Path) -> None:
+    """Make a run in peace and write down what it has imported."""
+    folder = Path(tempfile.mkdtemp(dir=base))
+    place = forked(lambda: bank.serve(folder / "ports"), folder / "place.log")
+    until((folder / "ports").exists, 20)
+    ports = map(int, (folder / "ports").read_text().split())
+    site = lives.Site(folder, folder, *ports, disk=False)
+    calls = [plans.Call(n, kind, webhook=True) for n, kind in enumerate(("mask", "paid", "desk"))]
+    before = set(sys.modules)
+    try:
+        lives.live(site, "first", calls, ())
+    finally:
+        names.write_text("\n".join(sorted(sys.modules.keys() - before)))
+        os.kill(place, signal.SIGKILL)
 
 
 if __name__ == "__main__":

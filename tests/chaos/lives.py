@@ -16,12 +16,14 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 from chaos_rooms import Rooms, submission
+from lent import lend_decoder
 from plans import Call, Strike
 
 from media_mcp import faultpoints
@@ -30,7 +32,8 @@ from media_mcp.faultpoints import Point
 from media_mcp.job import Job
 
 AGAIN = 0.02
-PATIENCE = 60.0
+PATIENCE = 25.0
+NOT_NOW = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,22 +157,43 @@ def refuse_bytes(seconds: float) -> None:
     timer.start()
 
 
-def live(site: Site, name: str, calls: Sequence[Call], strikes: Sequence[Strike]) -> None:
-    """Be a server until every call has its answer."""
+def live(
+    site: Site,
+    name: str,
+    calls: Sequence[Call],
+    strikes: Sequence[Strike],
+    over: Path | None = None,
+) -> None:
+    """Be a server until every call has its answer; the second of two, until the first is `over`.
+
+    A server that cannot even open its files ends with `NOT_NOW`, to be started again.
+    """
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     notes, clock = Notes(site.notes / f"{name}.jsonl"), Clock(site.notes / "clock")
     fate = Fate(strikes, site, clock, notes, name)
     time.time = clock
     faultpoints.install(fate)
-    anyio.run(serve, site, notes, clock, fate, calls)
+    lend_decoder()
+    anyio.run(serve, site, notes, clock, fate, calls, over)
 
 
-async def serve(site: Site, notes: Notes, clock: Clock, fate: Fate, calls: Sequence[Call]) -> None:
+async def serve(
+    site: Site,
+    notes: Notes,
+    clock: Clock,
+    fate: Fate,
+    calls: Sequence[Call],
+    over: Path | None,
+) -> None:
     known = notes.read()
     answered = {fact["answered"] for fact in known if "answered" in fact}
     jobs = {fact["call"]: fact["job"] for fact in known if "call" in fact}
     left = [call for call in calls if call.number not in answered]
-    async with Rooms(site, clock) as rooms:
+    async with AsyncExitStack() as stack:
+        try:
+            rooms = await stack.enter_async_context(Rooms(site, clock))
+        except StorageFailed:
+            os._exit(NOT_NOW)
         fate.workers = rooms.worker_pids
         picture = await keeps_trying(rooms.picture)
         if left and left[0].kind in ("mask", "show"):  # the others find a worker that lives
@@ -178,7 +202,9 @@ async def serve(site: Site, notes: Notes, clock: Clock, fate: Fate, calls: Seque
         async with anyio.create_task_group() as group:
             for call in left:
                 group.start_soon(attend, rooms, notes, call, jobs, picture)
-        await rooms.told()
+        while over is not None and not over.exists():  # noqa: ASYNC110, ASYNC240
+            await anyio.sleep(AGAIN)  # another process makes the file
+        await rooms.idle()
 
 
 async def attend(

@@ -13,6 +13,7 @@ Fault = Literal["server", "worker", "full", "locked", "clock", "gone"]
 FAULTS: tuple[Fault, ...] = ("server", "worker", "full", "locked", "clock", "gone")
 PAIRS = tuple((point, fault) for point in Point for fault in FAULTS)
 HOUR = 3600.0
+WARMING, SECOND = 50, 100  # numbers of calls
 
 # Ways a call can go, and how often one comes along that nobody asked for.
 KINDS = {
@@ -153,12 +154,14 @@ def matrix(draw: Draw, point: Point, fault: Fault) -> Plan:
     if point is Point.CANCEL_ASKED:
         first = replace(first, cancel=True, slow=True)
     calls[0] = first
+    if fault == "worker":  # one that lives, when the point is met
+        calls.insert(0, Call(WARMING, "mask"))
     strike = draw.strike(point, fault)
     if point not in RECOVERING:
         return Plan(draw.seed, tuple(calls), (strike,))
     fallen = draw.strike(Point.STEP, "server")
     if fault == "worker":  # it lives in the other server, which takes over
-        more = tuple(draw.calls("mask", start=100))
+        more = tuple(draw.calls("mask", start=SECOND))
         return Plan(draw.seed, tuple(calls), (fallen,), more, (strike,))
     return Plan(draw.seed, tuple(calls), (fallen, strike))
 
@@ -170,7 +173,7 @@ def mix(draw: Draw) -> Plan:
     strikes = [draw.any_strike() for _ in range(dice.choice((1, 2, 2, 3)))]
     if dice.random() < 0.5:
         return Plan(draw.seed, tuple(calls), tuple(strikes))
-    more = draw.calls(start=100, most=2) or [draw.call(100)]
+    more = draw.calls(start=SECOND, most=2) or [draw.call(SECOND)]
     second = [draw.any_strike()] if dice.random() < 0.5 else []
     return Plan(draw.seed, tuple(calls), tuple(strikes), tuple(more), tuple(second))
 
