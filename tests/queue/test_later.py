@@ -32,8 +32,8 @@ class Looked(SqliteStore):
         super().__init__(folder / "jobs.sqlite", this_instance())
         self._told, self._looks = anyio.create_memory_object_stream(100)
 
-    async def checked(self, uri, again=None):
-        await super().checked(uri, again)
+    async def checked(self, owner, uri, again=None):
+        await super().checked(owner, uri, again)
         self._told.send_nowait((uri, again))
 
     async def look(self):
@@ -91,7 +91,7 @@ def media(house):
 
 async def uploaded(queue, media, data, seconds=None, owner="ann"):
     """Keep bytes as an upload of `owner`, for so many seconds."""
-    asset = await media.put_bytes(data, role="input", name="x", provenance={})
+    asset = await media.of(owner).put_bytes(data, role="input", name="x", provenance={})
     expires_at = None if seconds is None else time.time() + seconds
     await queue.uploads.keep(Upload(asset.uri, owner, None, expires_at))
     return asset
@@ -166,9 +166,9 @@ async def test_an_upload_is_removed_once_its_time_is_over(house, store, media):
     async with house.queue(media=media, store=store) as queue:
         kept = await uploaded(queue, media, b"kept")
         gone = await uploaded(queue, media, b"gone", A_WHILE)
-        assert await queue.uploads.served(gone.uri)
+        assert await queue.uploads.holders(gone.uri)
         assert await store.look() == (gone.uri, None)
-        assert not await queue.uploads.served(gone.uri)
+        assert not await queue.uploads.holders(gone.uri)
         assert not await queue.owns(Caller("ann"), gone.uri)
         assert (gone.path.exists(), kept.path.read_bytes()) == (False, b"kept")
     left = {path.name for path in media.folder.rglob("*.json")}
@@ -193,7 +193,7 @@ async def test_an_input_is_kept_until_its_job_is_done(house, tools, ann, store, 
         job = (await queue.submit(tools.call(inputs={asset.uri: asset}))).job
         await backend.started()
         assert await store.look() == (asset.uri, None)
-        assert not await queue.uploads.served(asset.uri)
+        assert not await queue.uploads.holders(asset.uri)
         assert asset.path.read_bytes() == b"input"
         event.set()
         await queue.wait(job.id, ann, 10)
@@ -222,14 +222,14 @@ async def test_an_output_that_another_job_made_for_good_stays(house, tools, ann,
             job = await queue.wait(submitted.job.id, ann, 10)
         assert await store.look() == (job.assets[0].uri, None)
         assert job.assets[0].path.exists()
-        assert await queue.uploads.served(job.assets[0].uri)
+        assert await queue.uploads.holders(job.assets[0].uri)
 
 
 async def test_bytes_that_came_again_are_given_time_to_be_claimed(house, monkeypatch, store, media):
     monkeypatch.setattr(later, "GRACE_SECONDS", 2 * A_WHILE)
     async with house.queue(media=media, store=store) as queue:
         asset = await uploaded(queue, media, b"twice", A_WHILE)
-        await media.put_bytes(b"twice", role="input", name="x", provenance={})
+        await media.of("ann").put_bytes(b"twice", role="input", name="x", provenance={})
         uri, again = await store.look()
         assert (uri, asset.path.exists()) == (asset.uri, True)
         assert time.time() < again <= soon(2 * A_WHILE)
@@ -242,7 +242,7 @@ async def test_a_disk_that_fails_is_tried_again(house, monkeypatch, said, store,
     words = said("What is due has to wait")
     async with house.queue(media=media, store=store) as queue:
         asset = await uploaded(queue, media, b"gone", A_WHILE)
-        lock = media.folder / ".lock"
+        lock = media.of("ann").folder / ".lock"
         lock.unlink()
         lock.mkdir()
         await words.heard()
@@ -256,7 +256,7 @@ async def test_a_bug_in_one_pass_does_not_end_all_of_them(house, monkeypatch, sa
     words = said("What was due could not be done")
     async with house.queue(media=media, store=store) as queue:
         asset = await uploaded(queue, media, b"gone", A_WHILE)
-        index = media.folder / "index" / asset.sha256[:2] / f"{asset.sha256}.json"
+        index = media.of("ann").folder / "index" / asset.sha256[:2] / f"{asset.sha256}.json"
         good = index.read_text()
         index.write_text(good.replace('"file"', '"again": "never",\n "file"'))
         await words.heard()
@@ -269,7 +269,7 @@ async def test_a_private_job_leaves_no_trace_in_the_media(house, tools, ann):
         submitted = await queue.submit(tools.call("my secret", private=True))
         job = await queue.wait(submitted.job.id, ann, 10)
         assert (job.state, job.arguments) == (JobState.SUCCEEDED, {})
-        side = await MediaStore(house.folder / "media").sidecar(job.assets[0].uri)
+        side = await MediaStore(house.folder / "media").of("ann").sidecar(job.assets[0].uri)
     assert side["provenance"]["arguments"] == {}
     assert job.assets[0].path.name.startswith("poem-")
     assert "secret" not in job.assets[0].path.name
@@ -335,6 +335,6 @@ async def test_a_webhook_that_waits_is_found_at_the_next_start(house, tools, ann
 async def test_names_of_uploads_are_looked_up_safely(house):
     async with house.queue() as queue:
         assert await queue.uploads.find("../../x\ud800") is None
-        assert not await queue.uploads.served("media://nothing")
+        assert not await queue.uploads.holders("media://nothing")
         assert await queue.uploads.keep(Upload("media://x", "ann", "name")) == "media://x"
         assert await queue.uploads.find("name") == "media://x"

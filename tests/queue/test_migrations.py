@@ -125,11 +125,11 @@ async def test_who_had_asked_for_pictures_in_the_result_has_them_there(tmp_path)
 
 async def test_what_was_kept_does_not_expire(store):
     assert await store.next_due() is None
-    assert (await store.served(RED), await store.owns("ann", RED)) == (True, True)
+    assert (await store.holders(RED), await store.owns("ann", RED)) == (["ann"], True)
     assert await store.owns("bob", RED)  # as an input
     await store.keep_upload(Upload(RED, "eve", None, NOW - 1))
-    assert await store.expiring() == [RED]
-    assert await store.needed(RED)
+    assert await store.expiring() == [("eve", RED)]
+    assert await store.needers(RED) == ["ann", "bob"]
 
 
 async def test_a_file_of_this_version_is_left_as_it_is(store):

@@ -24,6 +24,14 @@ REFUSED = {
 }
 
 
+async def serves(store, uri):
+    return bool(await store.holders(uri))
+
+
+async def needs(store, uri):
+    return bool(await store.needers(uri))
+
+
 async def ended(shelf, store, assets=(), **changes):
     """Run a job to its end and return it."""
     return await store.end(await shelf.claimed(store, **changes), replace(SUCCEEDED, assets=assets))
@@ -168,35 +176,35 @@ async def test_a_webhook_is_taken_by_one_server_and_again_if_that_says_nothing(s
 async def test_an_upload_is_its_owners_until_its_time_is_over(shelf, store):
     kept = Upload(A.uri, "ann", "name", START + 60)
     assert await store.keep_upload(kept) == A.uri
-    assert await store.upload("name") == A.uri
+    assert await store.upload("name") == kept
     assert await store.owns("ann", A.uri)
-    assert await store.served(A.uri)
+    assert await serves(store, A.uri)
     assert not await store.owns("bob", A.uri)
-    assert not await store.served(B.uri)
+    assert not await serves(store, B.uri)
     assert (await store.next_due(), await store.expiring()) == (START + 60, [])
     shelf.now += 60
     assert await store.upload("name") is None
     assert not await store.owns("ann", A.uri)
-    assert not await store.served(A.uri)
-    assert not await store.needed(A.uri)
-    assert await store.expiring() == [A.uri]
-    await store.checked(A.uri)
+    assert not await serves(store, A.uri)
+    assert not await needs(store, A.uri)
+    assert await store.expiring() == [("ann", A.uri)]
+    await store.checked("ann", A.uri)
     assert (await store.next_due(), await store.expiring()) == (None, [])
 
 
 async def test_a_look_can_be_put_off(shelf, store):
     await store.keep_upload(Upload(A.uri, "ann", None, START))
-    await store.checked(A.uri, START + 9)
+    await store.checked("ann", A.uri, START + 9)
     assert (await store.next_due(), await store.expiring()) == (START + 9, [])
     shelf.now += 9
-    assert await store.expiring() == [A.uri]
+    assert await store.expiring() == [("ann", A.uri)]
 
 
 async def test_the_name_of_an_upload_is_taken_once(shelf, store):
     await store.keep_upload(Upload(A.uri, "ann", "name"))
     assert await store.keep_upload(Upload(A.uri, "ann", "name")) == A.uri
     assert await store.keep_upload(Upload(B.uri, "ann", "name")) == A.uri
-    assert await store.upload("name") == A.uri
+    assert (await store.upload("name")).uri == A.uri
     assert not await store.owns("ann", B.uri)
     assert await store.keep_upload(Upload(B.uri, "ann")) == B.uri
     assert await store.owns("ann", B.uri)
@@ -207,11 +215,11 @@ async def test_outputs_with_a_lifetime_are_to_be_had_for_so_long_after_the_end(s
     await ended(shelf, store, (B,))
     assert [a.uri for a in await store.assets("ann")] == [B.uri, A.uri]
     shelf.now += 60
-    assert [await store.served(a.uri) for a in (A, B)] == [False, True]
+    assert [await serves(store, a.uri) for a in (A, B)] == [False, True]
     assert [await store.owns("ann", a.uri) for a in (A, B)] == [False, True]
-    assert [await store.needed(a.uri) for a in (A, B)] == [False, True]
+    assert [await needs(store, a.uri) for a in (A, B)] == [False, True]
     assert [a.uri for a in await store.assets("ann")] == [B.uri]
-    assert sorted(await store.expiring()) == [A.uri, B.uri]
+    assert sorted(await store.expiring()) == [("ann", A.uri), ("ann", B.uri)]
 
 
 @pytest.mark.parametrize("longer", ["upload", "another's output", "for good"])
@@ -224,23 +232,23 @@ async def test_what_expires_for_one_is_kept_for_another(shelf, store, longer):
         lifetime = None if longer == "for good" else 20.0
         await ended(shelf, store, (A,), caller=bob, lifetime=lifetime)
     shelf.now += 10
-    assert (await store.needed(A.uri), await store.served(A.uri)) == (True, True)
+    assert (await needs(store, A.uri), await serves(store, A.uri)) == (True, True)
     assert [await store.owns(owner, A.uri) for owner in ("ann", "bob")] == [False, True]
     shelf.now += 10
-    assert await store.needed(A.uri) is (longer == "for good")
+    assert await needs(store, A.uri) is (longer == "for good")
 
 
 async def test_an_input_is_needed_while_its_job_is_under_way(shelf, store):
     await store.keep_upload(Upload(A.uri, "ann", None, START + 10))
     await store.add(shelf.job(parents=(A.uri,)), (A,), None)
     shelf.now += 10
-    assert (await store.served(A.uri), await store.needed(A.uri)) == (False, True)
-    await store.checked(A.uri)
+    assert (await serves(store, A.uri), await needs(store, A.uri)) == (False, True)
+    await store.checked("ann", A.uri)
     assert await store.next_due() is None
     shelf.now += 5
     await store.end(await first_claim(store, "local"), SUCCEEDED)
     assert await store.next_due() == START + 15  # now is the time to look again
-    assert not await store.needed(A.uri)
+    assert not await needs(store, A.uri)
 
 
 async def test_an_input_that_nobody_uploaded_stays_its_owners(shelf, store):
@@ -248,9 +256,9 @@ async def test_an_input_that_nobody_uploaded_stays_its_owners(shelf, store):
     await store.end(claim, SUCCEEDED)
     await store.add(shelf.job(parents=(B.uri,)), (B,), None)
     await store.end(await first_claim(store, "local"), SUCCEEDED)
-    assert (await store.owns("ann", B.uri), await store.served(B.uri)) == (True, False)
+    assert (await store.owns("ann", B.uri), await serves(store, B.uri)) == (True, False)
     await store.keep_upload(Upload(B.uri, "bob", None, START))
-    assert await store.needed(B.uri)
+    assert await store.needers(B.uri) == ["ann"]
 
 
 async def test_a_failed_job_with_a_lifetime_leaves_nothing_to_expire(shelf, store):

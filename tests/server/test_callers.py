@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -132,6 +133,29 @@ async def test_what_is_anns_bob_cannot_see_through_the_tools(opened: Opened, era
             assert "secret" not in json.dumps(await call(bob, tool))
         for tool, before in (("list_assets", uri), ("list_jobs", job)):
             assert (await call(bob, tool, before=before))["state"] == "rejected"
+
+
+async def test_the_same_bytes_tell_neither_caller_of_the_other(opened: Opened, era: str) -> None:
+    async with (
+        house(opened) as place,
+        place.mcp("ann", era) as ann,
+        place.mcp("bob", era) as bob,
+        place.http("bob") as http,
+    ):
+        model = "rehearsal_image"
+        made = await call(ann, model, prompt="x", seed=1, width=64, height=64)
+        path = Path(made["assets"][0]["path"])
+        theirs = await call(bob, model, prompt="x", seed=1, width=64, height=64)
+        (asset,) = theirs["assets"]
+        assert asset["uri"] == made["assets"][0]["uri"]
+        assert Path(asset["path"]).parent.parent != path.parent.parent
+        index = Path(asset["path"]).parent.parent / "index"
+        (side,) = index.rglob("*.json")
+        assert made["job_id"] not in side.read_text() and theirs["job_id"] in side.read_text()
+        got = await http.get(f"/files/{asset['uri'].removeprefix('media://')}")
+        assert Path(asset["path"]).name in got.headers["content-disposition"]
+        edited = await call(bob, "rehearsal_edit", prompt="y", image_url=asset["path"])
+        assert edited["state"] == "succeeded"  # one's own files may be named by their path
 
 
 async def test_what_is_anns_bob_cannot_read_as_a_resource(opened: Opened, era: str) -> None:

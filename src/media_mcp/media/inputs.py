@@ -18,7 +18,7 @@ from media_mcp.media.facts import READABLE
 from media_mcp.media.files import open_input
 from media_mcp.media.names import redact, shown
 from media_mcp.media.shelf import CHUNK, Intake, too_big
-from media_mcp.media.store import MediaStore
+from media_mcp.media.store import OWNER, MediaStore
 
 if TYPE_CHECKING:
     from media_mcp.media.fetch import Resolver
@@ -67,21 +67,22 @@ class Inputs:
         kind: MediaKind | None,
         roots: Sequence[Path] = (),
         no_fetch: str = "",
-        stored: bool = True,
+        owner: str = OWNER,
     ) -> Asset:
         """Return the asset that `value` points at, of the wanted `kind` (None or FILE: any).
 
-        Paths may lie under `roots` (the client's), too, and where `stored` among the stored media,
-        which are everybody's. `no_fetch` is the setting, if any, that forbids to fetch anything.
-        Raises `BadMedia`, `NotFound` for an unknown `media://` URI, `Refused` for what may not be
-        fetched, and `StorageFailed`.
+        Paths may lie under `roots` (the client's), too, and among the stored media of `owner`,
+        where what is brought in is kept. `no_fetch` is the setting, if any, that forbids to fetch
+        anything. Raises `BadMedia`, `NotFound` for an unknown `media://` URI, `Refused` for what
+        may not be fetched, and `StorageFailed`.
         """
+        store = self._store.of(owner)
         match = SCHEME.match(value)
         scheme = match.group(1).lower() if match else ""
         if value[:5].lower() == "data:":
-            return await self._data(value, kind)
+            return await self._data(store, value, kind)
         if scheme == "media":
-            asset = await self._store.get(value)
+            asset = await store.get(value)
             _check_kind(asset.path.name, asset.kind, asset.mime_type, kind)
             return asset
         if scheme in ("http", "https"):
@@ -91,21 +92,21 @@ class Inputs:
                     "machine.",
                     "Download the file and pass its path.",
                 )
-            return await self._url(value, kind)
+            return await self._url(store, value, kind)
         if scheme and scheme != "file":
             raise BadMedia(f"Inputs cannot be read from {scheme}:// addresses.", ACCEPTED)
         path = _local(value) if scheme else value
-        return await self._file(path, kind, (*self._roots, *roots), stored)
+        return await self._file(store, path, kind, (*self._roots, *roots))
 
-    async def _data(self, value: str, kind: MediaKind | None) -> Asset:
+    async def _data(self, store: MediaStore, value: str, kind: MediaKind | None) -> Asset:
         data = await to_thread.run_sync(_decode, value, self._max_bytes)
 
         async def fill(intake: Intake) -> None:
             await to_thread.run_sync(intake.write, data)
 
-        return await self._take(fill, kind, "data", "data: URI")
+        return await self._take(store, fill, kind, "data", "data: URI")
 
-    async def _url(self, url: str, kind: MediaKind | None) -> Asset:
+    async def _url(self, store: MediaStore, url: str, kind: MediaKind | None) -> Asset:
         from media_mcp.media.fetch import fetch, look_up
 
         async def fill(intake: Intake) -> None:
@@ -119,16 +120,18 @@ class Inputs:
             )
 
         source = redact(url)
-        return await self._take(fill, kind, PurePosixPath(urlsplit(source).path).name, source)
+        return await self._take(
+            store, fill, kind, PurePosixPath(urlsplit(source).path).name, source
+        )
 
     async def _file(
-        self, value: str, kind: MediaKind | None, roots: Sequence[Path], stored: bool
+        self, store: MediaStore, value: str, kind: MediaKind | None, roots: Sequence[Path]
     ) -> Asset:
         if not value.strip():
             raise BadMedia("The input is empty.", ACCEPTED)
 
         def copy(intake: Intake) -> None:
-            also = self._store.is_own_file if stored else _none
+            also = store.is_own_file
             with open_input(value, roots, limit=self._max_bytes, also=also) as file:
                 for chunk in _chunks(file):
                     intake.write(chunk)
@@ -136,14 +139,16 @@ class Inputs:
         async def fill(intake: Intake) -> None:
             await to_thread.run_sync(copy, intake)
 
-        return await self._take(fill, kind, Path(value).name, value)
+        return await self._take(store, fill, kind, Path(value).name, value)
 
-    async def _take(self, fill: Fill, kind: MediaKind | None, name: str, source: str) -> Asset:
+    async def _take(
+        self, store: MediaStore, fill: Fill, kind: MediaKind | None, name: str, source: str
+    ) -> Asset:
         """Bring the bytes in, look at them, and make an asset of what is wanted."""
-        with await self._store.intake(self._max_bytes) as intake:
+        with await store.intake(self._max_bytes) as intake:
             await fill(intake)
             staged = await to_thread.run_sync(intake.finish)
-        facts = await self._store.examine(staged)
+        facts = await store.examine(staged)
         try:
             _check_kind(name, facts.kind, facts.mime_type, kind)
         except BadMedia:
@@ -151,9 +156,7 @@ class Inputs:
             raise
         stem = name.rpartition(".")[0] or name
         provenance = {"source": source}
-        return await self._store.admit(
-            staged, facts, role="input", name=stem, provenance=provenance
-        )
+        return await store.admit(staged, facts, role="input", name=stem, provenance=provenance)
 
 
 def _check_kind(name: str, found: MediaKind, mime_type: str, wanted: MediaKind | None) -> None:
@@ -166,11 +169,6 @@ def _check_kind(name: str, found: MediaKind, mime_type: str, wanted: MediaKind |
         f"{shown(name, 80) or 'The input'} is {what} ({mime_type}); {WORDS[wanted]} is wanted.",
         f"Pass {READABLE[wanted]}.",
     )
-
-
-def _none(path: Path) -> bool:
-    """Allow no single file."""
-    return False
 
 
 def _local(uri: str) -> str:

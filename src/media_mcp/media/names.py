@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from urllib.parse import urlsplit
@@ -17,6 +18,12 @@ def name_for(text: str) -> str:
     if not slug or RESERVED.fullmatch(slug):
         return f"media-{slug}".rstrip("-")
     return slug
+
+
+def folder_of(owner: str) -> str:
+    """Return the name of an owner's folder, which no other owner's has."""
+    digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{name_for(owner)[:24].rstrip('-')}-{digest}"
 
 
 def shown(text: str, most: int = 200) -> str:

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,18 +19,21 @@ from anyio import to_thread
 from media_mcp import faultpoints
 from media_mcp.errors import BadMedia, InvalidArguments, NotFound, Problem, StorageFailed
 from media_mcp.faultpoints import Point
-from media_mcp.job import JSON, Asset, MediaKind
+from media_mcp.job import JSON, Asset, Caller, MediaKind
 from media_mcp.media.decoding.pool import Decoders
 from media_mcp.media.facts import UNKNOWN, Facts, Flaw
-from media_mcp.media.names import name_for, shown
+from media_mcp.media.names import folder_of, name_for
 from media_mcp.media.shelf import Intake, Shelf, Staged, chunks_of
+from media_mcp.media.sidecars import dump, fresh, index_of, sha256_of
 
-URI = re.compile(r"media://([0-9a-f]{64})\.([a-z0-9]{1,12})")
 OWN_FILE = re.compile(r"\d{4}-\d{2}/[a-z0-9-]+\.[a-z0-9]{1,12}")
 MAX_READ = 16 * 2**20  # bytes that one `read` returns
 JPEG_END = b"\xff\xd9"
 VISIBLE = (MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.AUDIO)
 DRAWING = b"2"  # of previews; another one makes their cache start anew
+OWNER = Caller().owner
+CALLERS = "callers"  # the folder of all other owners' folders
+MOST_OPEN = 1000  # stores of owners that are kept at hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,34 @@ class Draft:
 
 
 class MediaStore:
-    """Keeps assets in `folder`; several processes may share it. Nothing is made before a `put`."""
+    """Keeps assets in `folder`; several processes may share it. Nothing is made before a `put`.
 
-    def __init__(self, folder: Path, decoders: Decoders | None = None) -> None:
+    What is kept here is this machine's own user's; `of` is where another caller's media are kept.
+    """
+
+    def __init__(
+        self, folder: Path, decoders: Decoders | None = None, shared: MediaStore | None = None
+    ) -> None:
         self.folder = folder.absolute()
         self._shelf = Shelf(self.folder)
         self._decoders = decoders or Decoders()
+        self._shared = shared  # where callers' media were before each had a folder of their own
+        self._of: dict[str, MediaStore] = {}
+
+    def of(self, owner: str) -> MediaStore:
+        """Return where an owner's media are kept.
+
+        Each has a folder of their own, so that the same bytes, made for two callers, tell neither
+        of the other: by no name, date or record, and not by how long they take to be kept.
+        """
+        if owner == OWNER:
+            return self
+        if owner not in self._of:
+            if len(self._of) >= MOST_OPEN:
+                self._of.clear()
+            folder = self.folder / CALLERS / folder_of(owner)
+            self._of[owner] = MediaStore(folder, self._decoders, self)
+        return self._of[owner]
 
     @property
     def cold(self) -> bool:
@@ -108,30 +133,48 @@ class MediaStore:
 
     async def get(self, uri: str) -> Asset:
         """Return the asset called `uri`. Raises `NotFound`."""
-        sha256 = _sha256(uri)
-        return self._asset(sha256, await self._sidecar(uri, sha256))
+        return await to_thread.run_sync(self._get, uri)
+
+    def _get(self, uri: str) -> Asset:
+        home, side = self._known(uri)
+        return home._asset(sha256_of(uri), side)
 
     async def sidecar(self, uri: str) -> dict[str, JSON]:
         """Return what is kept about an asset: facts, provenance and jobs. Raises `NotFound`."""
-        return await self._sidecar(uri, _sha256(uri))
+        return (await to_thread.run_sync(self._known, uri))[1]
 
     async def read(self, uri: str, offset: int = 0, length: int | None = None) -> bytes:
         """Return bytes of an asset from `offset` on, at most 16 MiB. Raises `NotFound`."""
         for field, value in (("offset", offset), ("length", length)):
             if value is not None and value < 0:
                 raise InvalidArguments([Problem(field, f"is {value}; the least is 0.")])
-        side = await self.sidecar(uri)
         bound = MAX_READ if length is None else min(length, MAX_READ)
-        return await to_thread.run_sync(self._shelf.read, side["file"], offset, bound)
+        return await to_thread.run_sync(self._read, uri, offset, bound)
+
+    def _read(self, uri: str, offset: int, length: int) -> bytes:
+        home, side = self._known(uri)
+        return home._shelf.read(side["file"], offset, length)
 
     async def remove(self, uri: str, grace: float) -> bool:
         """Forget an asset, bytes and all; False where its bytes were taken in again lately.
 
         Lately is within `grace` seconds: whoever did may not have said yet that they need them.
         """
-        return await to_thread.run_sync(self._remove, _sha256(uri), grace)
+        return await to_thread.run_sync(self.remove_now, uri, grace)
 
-    def _remove(self, sha256: str, grace: float) -> bool:
+    async def leans_on(self, uri: str, owners: Iterable[str]) -> bool:
+        """Tell whether one of `owners` has an asset here only, from before they had a folder."""
+        return await to_thread.run_sync(self._leans_on, sha256_of(uri), tuple(owners))
+
+    def _leans_on(self, sha256: str, owners: Sequence[str]) -> bool:
+        others = [self.of(owner) for owner in owners if owner != OWNER]
+        return len(others) < len(owners) or any(other._load(sha256) is None for other in others)
+
+    def remove_now(self, uri: str, grace: float) -> bool:
+        """Do what `remove` does; blocking."""
+        sha256 = sha256_of(uri)
+        if self._load(sha256) is None:  # nor is a lock, and a folder for it, needed
+            return True
         with self._shelf.locked():
             side = self._load(sha256)
             if side is None:
@@ -139,7 +182,7 @@ class MediaStore:
             if time.time() - side.get("again", 0.0) < grace:
                 return False
             preview = _preview_key([self._asset(sha256, side)])
-            self._shelf.remove(side["file"], _index(sha256), preview)
+            self._shelf.remove(side["file"], index_of(sha256), preview)
         return True
 
     async def preview(self, assets: Sequence[Asset]) -> bytes | None:
@@ -230,13 +273,13 @@ class MediaStore:
             known = side is not None
             if side is None:
                 file = self._place(staged, name, facts.extension)
-                side = _fresh(staged, facts, file, role, provenance)
+                side = fresh(staged, facts, file, role, provenance)
             else:
                 self._again(staged, side, provenance)
             # What replaces a good sidecar must be whole before; a new one has until `settle`.
-            self._shelf.write(_index(staged.sha256), _dump(side), durable=known)
+            self._shelf.write(index_of(staged.sha256), dump(side), durable=known)
             faultpoints.reached(Point.SIDECAR_WRITTEN)
-            self._settle(_index(staged.sha256), side["file"], new=not known)
+            self._settle(index_of(staged.sha256), side["file"], new=not known)
             faultpoints.reached(Point.ASSET_SETTLED)
         return self._asset(staged.sha256, side)
 
@@ -271,7 +314,7 @@ class MediaStore:
             side["jobs"].append(job)
 
     def _load(self, sha256: str) -> dict[str, Any] | None:
-        key = _index(sha256)
+        key = index_of(sha256)
         if not self._shelf.has(key):
             return None
         try:
@@ -280,19 +323,19 @@ class MediaStore:
             return None
         return side if isinstance(side, dict) and "file" in side else None
 
-    async def _sidecar(self, uri: str, sha256: str) -> dict[str, JSON]:
-        return await to_thread.run_sync(self._known, uri, sha256)
-
-    def _known(self, uri: str, sha256: str) -> dict[str, JSON]:
-        side = self._load(sha256)
+    def _known(self, uri: str) -> tuple[MediaStore, dict[str, JSON]]:
+        """Return which store has an asset, this one or the shared one, and its sidecar."""
+        side = self._load(sha256_of(uri))
         if side is None:
+            if self._shared is not None:
+                return self._shared._known(uri)
             raise NotFound(f"There is no asset {uri}.", "Take the URI from a job's answer.")
         if not self._shelf.has(side["file"]):
             raise NotFound(
                 f"The file of {uri} is gone: {self._shelf.path(side['file'])}.",
                 "Put the file back or make it again.",
             )
-        return side
+        return self, side
 
     def _asset(self, sha256: str, side: Mapping[str, Any]) -> Asset:
         file: str = side["file"]
@@ -309,43 +352,7 @@ class MediaStore:
         )
 
 
-def _sha256(uri: str) -> str:
-    match = URI.fullmatch(uri)
-    if match is None:
-        raise NotFound(
-            f"{shown(uri)!r} is not the URI of an asset.",
-            "It is media://<64 hexadecimal digits>.<extension>; take it from a job's answer.",
-        )
-    return match.group(1)
-
-
 def _preview_key(assets: Sequence[Asset]) -> str:
     """Return the key under which the preview of `assets` is kept."""
     parts = (asset.sha256.encode() for asset in assets)
     return f"previews/{hashlib.sha256(b' '.join((DRAWING, *parts))).hexdigest()}.jpg"
-
-
-def _index(sha256: str) -> str:
-    return f"index/{sha256[:2]}/{sha256}.json"
-
-
-def _fresh(
-    staged: Staged, facts: Facts, file: str, role: str, provenance: Mapping[str, JSON]
-) -> dict[str, Any]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    job = provenance.get("job")
-    known = {k: v for k, v in asdict(facts).items() if k != "extension"}
-    return {
-        "file": file,
-        "role": role,
-        "size": staged.size,
-        **known,
-        "provenance": {"created": now, **provenance},
-        "jobs": [job] if job is not None else [],
-    }
-
-
-def _dump(side: Mapping[str, Any]) -> bytes:
-    """Return JSON; a lone surrogate, which UTF-8 cannot hold, becomes its JSON escape."""
-    text = json.dumps(side, ensure_ascii=False, indent=1, default=str)
-    return text.encode(errors="backslashreplace")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
 
 from media_mcp.errors import StorageFailed
-from media_mcp.job import Job, JobState
+from media_mcp.job import Caller, Job, JobState
 from media_mcp.queue.news import News
 from media_mcp.queue.store import Store
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 2.0  # after the disk failed
+OWNER = Caller().owner
 GRACE_SECONDS = 600.0  # in which bytes that were taken in once more find who needs them
 
 
@@ -71,12 +72,20 @@ class Later:
         if waiting.cancelled_caught:
             for job in await self._store.time_out():
                 self._news.publish(job, state=True)
-            for uri in await self._store.expiring():
-                await self._expire(uri)
+            for owner, uri in await self._store.expiring():
+                await self._expire(owner, uri)
 
-    async def _expire(self, uri: str) -> None:
-        """Remove the bytes of an asset whose time is over, where nobody needs them."""
-        again = None
-        if not await self._store.needed(uri) and not await self._media.remove(uri, GRACE_SECONDS):
+    async def _expire(self, owner: str, uri: str) -> None:
+        """Remove an owner's copy of an asset whose time is over, where they need it no more."""
+        needers, again = await self._store.needers(uri), None
+        if owner not in needers and not await self._remove(owner, uri, needers):
             again = self._clock() + GRACE_SECONDS
-        await self._store.checked(uri, again)
+        await self._store.checked(owner, uri, again)
+
+    async def _remove(self, owner: str, uri: str, needers: Sequence[str]) -> bool:
+        """Remove the owner's own copy, and one that was everybody's where nobody leans on it."""
+        media = self._media
+        gone = owner == OWNER or await media.of(owner).remove(uri, GRACE_SECONDS)
+        if await media.leans_on(uri, needers):
+            return gone
+        return await media.remove(uri, GRACE_SECONDS) and gone

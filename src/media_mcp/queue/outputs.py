@@ -63,9 +63,10 @@ async def look_into(
         )
         return Made(job, model, result, spoilt=error.message, error=error)
     drafts: list[tuple[Output, Draft]] = []
+    own = media.of(job.caller.owner)
     try:
         for output in result.outputs:
-            drafts.append((output, await media.draft(output.path, output.mime_type)))
+            drafts.append((output, await own.draft(output.path, output.mime_type)))
     except BadMedia as bad:  # the caller did not make this file
         _discard(drafts)
         error = BadOutput(bad.message, "Try again, or another model.")
@@ -89,10 +90,10 @@ async def keep(made: Made, media: MediaStore) -> tuple[Asset, ...]:
     if made.error is not None:
         raise made.error
     about = provenance(made.job, made.model, made.result)
-    name = readable_name(made.job, made.model)
+    name, own = readable_name(made.job, made.model), media.of(made.job.caller.owner)
     return tuple(
         [
-            await media.keep(draft, role=output.role, name=name, provenance=about)
+            await own.keep(draft, role=output.role, name=name, provenance=about)
             for output, draft in made.drafts
         ]
     )

@@ -299,22 +299,22 @@ class Store(Protocol):
     async def owns(self, owner: str, uri: str) -> bool:
         """Tell whether an asset is an upload of the owner's, or of one of their jobs, in time."""
 
-    async def served(self, uri: str) -> bool:
-        """Tell whether anybody has an upload or output of this content whose time is not over."""
+    async def holders(self, uri: str) -> list[str]:
+        """Return who has an upload or output of this content whose time is not over."""
 
-    async def needed(self, uri: str) -> bool:
-        """Tell whether anybody owns the asset, or a job works with it."""
+    async def needers(self, uri: str) -> list[str]:
+        """Return who owns the asset, or has a job that works with it."""
 
     async def keep_upload(self, upload: Upload) -> str:
         """Write an upload and return its URI; that of the earlier one whose name it has, if any."""
 
-    async def upload(self, name: str) -> str | None:
-        """Return the URI of the upload called `name`, unless its time is over."""
+    async def upload(self, name: str) -> Upload | None:
+        """Return the upload called `name`, unless its time is over."""
 
-    async def expiring(self) -> list[str]:
-        """Return assets whose time was over since they were last looked at."""
+    async def expiring(self) -> list[tuple[str, str]]:
+        """Return owners and their assets whose time was over since they were last looked at."""
 
-    async def checked(self, uri: str, again: float | None = None) -> None:
+    async def checked(self, owner: str, uri: str, again: float | None = None) -> None:
         """Note that an expiring asset was looked at; `again` is when to look once more."""
 
     async def next_due(self) -> float | None:

@@ -30,8 +30,13 @@ class Uploads:
 
     async def find(self, name: str) -> str | None:
         """Return the URI of what was uploaded under a name, unless its time is over."""
+        upload = await self.named(name)
+        return upload.uri if upload else None
+
+    async def named(self, name: str) -> Upload | None:
+        """Return what was uploaded under a name, unless its time is over."""
         return await self._store.upload(name) if NAME.fullmatch(name) else None
 
-    async def served(self, uri: str) -> bool:
-        """Tell whether an asset is anybody's upload or output whose time is not over."""
-        return bool(URI.fullmatch(uri)) and await self._store.served(uri)
+    async def holders(self, uri: str) -> list[str]:
+        """Return whose upload or output an asset is, where its time is not over."""
+        return await self._store.holders(uri) if URI.fullmatch(uri) else []

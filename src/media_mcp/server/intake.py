@@ -130,7 +130,7 @@ class _Fetch:
                 kind=kind,
                 roots=self.roots,
                 no_fetch=self.no_fetch,
-                stored=self.caller.owner == Caller().owner,
+                owner=self.caller.owner,
             )
         except Refused as error:
             raise Refused(f"{place}: {error.message}", error.hint) from None

@@ -57,12 +57,14 @@ class Assets:
         if not uri.startswith("media://"):
             return None
         base, _, query = uri.partition("?")
-        if not await self._queue.owns(caller_of(ctx), base):
+        caller = caller_of(ctx)
+        if not await self._queue.owns(caller, base):
             return None
+        media = self._media.of(caller.owner)
         try:
-            asset = await self._media.get(base)
+            asset = await media.get(base)
             offset, length = _part(query, asset)
-            data = await self._media.read(base, offset, length)
+            data = await media.read(base, offset, length)
         except NotFound:
             return None
         except MediaError as error:

@@ -119,7 +119,7 @@ class Runs:
         """Return the answer for a job as it is now, with a preview of what it made."""
         preview = None
         if job.state is JobState.SUCCEEDED:
-            preview = await self._preview(job.assets[first_asset:])
+            preview = await self._preview(job.caller, job.assets[first_asset:])
         if job.state.terminal:
             await self._mark_answered(job)
         told = answer.of_job(job, preview, joined=joined, first_asset=first_asset)
@@ -127,9 +127,9 @@ class Runs:
             return answer.noted(told, [f"It waits: {why}."])
         return told
 
-    async def _preview(self, assets: Sequence[Asset]) -> bytes | None:
+    async def _preview(self, caller: Caller, assets: Sequence[Asset]) -> bytes | None:
         try:
-            return await self._media.preview(assets)
+            return await self._media.of(caller.owner).preview(assets)
         except (MediaError, OSError) as error:  # the file was moved, say: the facts still hold
             logger.warning("No preview: %s", error)
             return None

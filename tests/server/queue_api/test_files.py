@@ -168,7 +168,7 @@ async def test_where_keys_are_asked_for_a_file_is_seen_by_its_owner_or_by_a_link
         assert (await got(locked, asset)).status_code == 404
         assert (await got(locked, asset, authorization="Key k")).content == b"words"
         links = Links(ServerKey.load(tmp_path / "data"), Gate(SecretStr("k")), 60)
-        link = links.url(locked.url, asset)
+        link = links.url(locked.url, asset, "local")
         assert (await locked.http.get(link)).content == b"words"
         assert (await locked.http.get(link[:-1])).status_code == 404
 
@@ -177,11 +177,12 @@ async def test_a_link_holds_for_a_while_and_for_its_own_file(tmp_path: Path) -> 
     key, asset = ServerKey(bytes(32)), Asset(f"media://{HASH}.png", Path("x"), "image", "", 1)
     now = time.time()
     made = Links(key, Gate(SecretStr("k")), 60, lambda: now)
-    query = made.url("", asset).partition("?")[2]
-    assert made.opens(f"{HASH}.png", query)
-    assert not made.opens(f"{'c' * 64}.png", query)
+    query = made.url("", asset, "bob").partition("?")[2]
+    assert made.opens(f"{HASH}.png", query, ["ann", "bob"]) == "bob"
+    assert made.opens(f"{HASH}.png", query, ["ann"]) is None
+    assert made.opens(f"{'c' * 64}.png", query, ["bob"]) is None
     late = Links(key, Gate(SecretStr("k")), 60, lambda: now + 61)
-    assert not late.opens(f"{HASH}.png", query)
+    assert late.opens(f"{HASH}.png", query, ["bob"]) is None
 
 
 def test_a_url_names_the_content() -> None:

@@ -177,23 +177,23 @@ class SqliteStore:
     async def owns(self, owner: str, uri: str) -> bool:
         return await self._read(lifetimes.needed, uri, owner, self._clock())
 
-    async def served(self, uri: str) -> bool:
-        return await self._read(lifetimes.served, uri, self._clock())
+    async def holders(self, uri: str) -> list[str]:
+        return await self._read(lifetimes.holders, uri, self._clock())
 
-    async def needed(self, uri: str) -> bool:
-        return await self._read(lifetimes.needed, uri, None, self._clock())
+    async def needers(self, uri: str) -> list[str]:
+        return await self._read(lifetimes.needers, uri, self._clock())
 
     async def keep_upload(self, upload: Upload) -> str:
         return await self._write(lifetimes.keep_upload, upload)
 
-    async def upload(self, name: str) -> str | None:
+    async def upload(self, name: str) -> Upload | None:
         return await self._read(lifetimes.upload, name, self._clock())
 
-    async def expiring(self) -> list[str]:
+    async def expiring(self) -> list[tuple[str, str]]:
         return await self._read(lifetimes.expiring, self._clock())
 
-    async def checked(self, uri: str, again: float | None = None) -> None:
-        await self._write(lifetimes.checked, uri, again)
+    async def checked(self, owner: str, uri: str, again: float | None = None) -> None:
+        await self._write(lifetimes.checked, owner, uri, again)
 
     async def next_due(self) -> float | None:
         return await self._read(reads.next_due)

@@ -20,38 +20,49 @@ MOST = 100  # assets that are looked at in one go
 EXPIRED = """EXISTS (SELECT 1 FROM lifetimes WHERE lifetimes.job = job_assets.job
     AND lifetimes.uri = job_assets.uri AND expires_at <= :now)"""
 UPLOADED = """EXISTS (SELECT 1 FROM lifetimes WHERE uri = :uri AND job IS NULL
-    AND owner = coalesce(:owner, owner) AND (expires_at IS NULL OR expires_at > :now))"""
+    AND owner = :owner AND (expires_at IS NULL OR expires_at > :now))"""
 MADE = f"""EXISTS (SELECT 1 FROM job_assets JOIN jobs ON jobs.n = job_assets.job
-    WHERE job_assets.uri = :uri AND side = 'out' AND owner = coalesce(:owner, owner)
-    AND NOT {EXPIRED})"""  # noqa: S608
+    WHERE job_assets.uri = :uri AND side = 'out' AND owner = :owner AND NOT {EXPIRED})"""  # noqa: S608
 # An input is needed while its job is under way, and as long as its owner has no other claim to it.
 USED = """EXISTS (SELECT 1 FROM job_assets JOIN jobs ON jobs.n = job_assets.job
-    WHERE job_assets.uri = :uri AND side = 'in' AND owner = coalesce(:owner, owner)
+    WHERE job_assets.uri = :uri AND side = 'in' AND owner = :owner
     AND (state IN ('queued', 'running') OR NOT EXISTS (SELECT 1 FROM lifetimes
         WHERE lifetimes.uri = :uri AND lifetimes.job IS NULL AND lifetimes.owner = jobs.owner)))"""
+HOLDS = f"{UPLOADED} OR {MADE}"
+NEEDS = f"{HOLDS} OR {USED}"
+CLAIMANTS = """SELECT owner FROM lifetimes WHERE uri = :uri UNION
+    SELECT owner FROM job_assets JOIN jobs ON jobs.n = job_assets.job WHERE uri = :uri ORDER BY 1"""
 
 
-def served(db: sqlite3.Connection, uri: str, now: float) -> bool:
-    """Tell whether anybody's upload or output of this content is still to be had."""
-    return _ask(db, f"SELECT {UPLOADED} OR {MADE}", uri, None, now)
-
-
-def needed(db: sqlite3.Connection, uri: str, owner: str | None, now: float) -> bool:
-    """Tell whether an owner (None: anybody) has the asset, or a job that works with it."""
-    return _ask(db, f"SELECT {UPLOADED} OR {MADE} OR {USED}", uri, owner, now)
-
-
-def _ask(db: sqlite3.Connection, query: str, uri: str, owner: str | None, now: float) -> bool:
-    found = db.execute(query, {"uri": uri, "owner": owner, "now": now})
+def needed(db: sqlite3.Connection, uri: str, owner: str, now: float) -> bool:
+    """Tell whether an owner has the asset, or a job that works with it."""
+    found = db.execute(f"SELECT {NEEDS}", {"uri": uri, "owner": owner, "now": now})
     return bool(found.fetchone()[0])
 
 
-def upload(db: sqlite3.Connection, name: str, now: float) -> str | None:
+def holders(db: sqlite3.Connection, uri: str, now: float) -> list[str]:
+    """Return whose upload or output of this content is still to be had."""
+    return _claimants(db, HOLDS, uri, now)
+
+
+def needers(db: sqlite3.Connection, uri: str, now: float) -> list[str]:
+    """Return who has the asset, or a job that works with it."""
+    return _claimants(db, NEEDS, uri, now)
+
+
+def _claimants(db: sqlite3.Connection, claim: str, uri: str, now: float) -> list[str]:
+    claim = claim.replace(":owner", "claimant.owner")
+    query = f"SELECT owner FROM ({CLAIMANTS}) AS claimant WHERE {claim}"  # noqa: S608
+    return [owner for (owner,) in db.execute(query, {"uri": uri, "now": now})]
+
+
+def upload(db: sqlite3.Connection, name: str, now: float) -> Upload | None:
     row = db.execute(
-        "SELECT uri FROM lifetimes WHERE name = ? AND (expires_at IS NULL OR expires_at > ?)",
+        "SELECT uri, owner, name, expires_at FROM lifetimes WHERE name = ? "
+        "AND (expires_at IS NULL OR expires_at > ?)",
         (name, now),
     ).fetchone()
-    return str(row["uri"]) if row else None
+    return Upload(*row) if row else None
 
 
 def keep_upload(pen: Pen, made: Upload) -> str:
@@ -85,16 +96,17 @@ def check_inputs(pen: Pen, number: int) -> None:
     )
 
 
-def expiring(db: sqlite3.Connection, now: float) -> list[str]:
+def expiring(db: sqlite3.Connection, now: float) -> list[tuple[str, str]]:
     rows = db.execute(
-        "SELECT uri FROM lifetimes WHERE check_at <= ? ORDER BY check_at LIMIT ?", (now, MOST)
+        "SELECT owner, uri FROM lifetimes WHERE check_at <= ? ORDER BY check_at LIMIT ?",
+        (now, MOST),
     )
-    return list(dict.fromkeys(uri for (uri,) in rows))
+    return list(dict.fromkeys((owner, uri) for owner, uri in rows))
 
 
-def checked(pen: Pen, uri: str, again: float | None) -> None:
+def checked(pen: Pen, owner: str, uri: str, again: float | None) -> None:
     with transaction(pen.db):
         pen.db.execute(
-            "UPDATE lifetimes SET check_at = ? WHERE uri = ? AND check_at <= ?",
-            (again, uri, pen.clock()),
+            "UPDATE lifetimes SET check_at = ? WHERE owner = ? AND uri = ? AND check_at <= ?",
+            (again, owner, uri, pen.clock()),
         )

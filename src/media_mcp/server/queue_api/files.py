@@ -95,22 +95,21 @@ class Files:
         if found is None:
             return None
         name, extension = found[1], found[2]
-        named = len(name) != HASH
-        uri = await self._queue.uploads.find(name) if named else f"media://{name}.{extension}"
-        if uri is None or not await self._queue.uploads.served(uri):
-            return None
-        if not named and not await self._may_see(call, uri):
-            return None
+        upload = await self._queue.uploads.named(name) if len(name) != HASH else None
+        # A name cannot be guessed; the hash of a file can be known.
+        uri = upload.uri if upload else f"media://{name}.{extension}"
+        owner = upload.owner if upload else await self._whose(call, uri)
         try:
-            return await self._media.get(uri)
+            return await self._media.of(owner).get(uri) if owner is not None else None
         except NotFound:  # its bytes were removed by hand
             return None
 
-    async def _may_see(self, call: Call, uri: str) -> bool:
-        """A name that an upload was given cannot be guessed; the hash of a file can be known."""
-        if self._links.opens(uri.removeprefix("media://"), call.target.query):
-            return True
-        return call.caller is not None and await self._queue.owns(call.caller, uri)
+    async def _whose(self, call: Call, uri: str) -> str | None:
+        """Return whose file of this content a call may see: the caller's, or that of its link."""
+        owners = await self._queue.uploads.holders(uri)
+        if call.caller is not None and call.caller.owner in owners:
+            return call.caller.owner
+        return self._links.opens(uri.removeprefix("media://"), call.target.query, owners)
 
 
 def _gone() -> Reply:

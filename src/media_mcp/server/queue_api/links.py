@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import parse_qs
 
 from media_mcp.job import Asset
@@ -25,23 +26,29 @@ class Links:
         self._seconds = seconds
         self._clock = clock
 
-    def url(self, base: str, asset: Asset) -> str:
-        """Return where `asset` is served; `base` is scheme and host, with or without a slash."""
+    def url(self, base: str, asset: Asset, owner: str) -> str:
+        """Return where an owner's `asset` is served; `base` is scheme and host, as in `url_of`."""
         plain = url_of(base, asset)
         if not self._gate.locked:
             return plain
-        name = plain.rpartition("/")[2]
-        token = self._key.token(KIND, [name], self._clock() + self._seconds)
+        claims = [plain.rpartition("/")[2], _whose(owner)]
+        token = self._key.token(KIND, claims, self._clock() + self._seconds)
         return f"{plain}?{QUERY}={token}"
 
-    def opens(self, name: str, query: str) -> bool:
-        """Tell whether a link is enough to see a file, named `<sha256>.<ext>`."""
+    def opens(self, name: str, query: str, owners: Iterable[str]) -> str | None:
+        """Return which of `owners` a link shows a file of, named `<sha256>.<ext>`; None: nobody."""
         if not self._gate.locked:
-            return True
+            return next(iter(owners), None)
         token = next(iter(parse_qs(query, max_num_fields=20).get(QUERY, [])), "")
-        return self._key.claims(KIND, token, self._clock()) == [name]
+        claims = self._key.claims(KIND, token, self._clock())
+        return next((owner for owner in owners if claims == [name, _whose(owner)]), None)
+
+
+def _whose(owner: str) -> str:
+    """Return what stands for an owner in a link, which may be passed on to anybody."""
+    return hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def url_of(base: str, asset: Asset) -> str:
-    """Return where `asset` is served to those who may see it."""
+    """Return where `asset` is served to those who may see it; `base` is scheme and host."""
     return f"{base.rstrip('/')}/files/{asset.uri.removeprefix('media://')}"

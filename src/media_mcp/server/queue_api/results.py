@@ -46,25 +46,28 @@ class Results:
         self, spec: OutputSpec, made: Sequence[Asset], job: Job, origin: str
     ) -> dict[str, JSON]:
         if spec.shape == "value":
-            return _as_value(spec, [await self._read(asset) for asset in made])
-        urls = [await self._url(asset, origin, job.inline) for asset in made]
+            media = self._media.of(job.caller.owner)
+            return _as_value(spec, [await _read(media, asset) for asset in made])
+        urls = [await self._url(asset, origin, job) for asset in made]
         if spec.shape in ("url", "urls"):
             return {spec.role: urls if spec.shape == "urls" else _first(urls)}
         files = [_file(asset, url) for asset, url in zip(made, urls, strict=True)]
         return {spec.role: files if spec.shape == "files" else _first(files)}
 
-    async def _url(self, asset: Asset, origin: str, inline: bool) -> str:
-        if not inline or asset.kind is not MediaKind.IMAGE or asset.size > MAX_INLINE:
-            return self._links.url(origin, asset)
-        data = base64.b64encode(await self._media.read(asset.uri)).decode()
+    async def _url(self, asset: Asset, origin: str, job: Job) -> str:
+        owner = job.caller.owner
+        if not job.inline or asset.kind is not MediaKind.IMAGE or asset.size > MAX_INLINE:
+            return self._links.url(origin, asset, owner)
+        data = base64.b64encode(await self._media.of(owner).read(asset.uri)).decode()
         return f"data:{asset.mime_type};base64,{data}"
 
-    async def _read(self, asset: Asset) -> JSON:
-        """Return what a text holds: its JSON if it is that, else the text."""
-        content = await self._media.read(asset.uri)
-        with suppress(ValueError, RecursionError):
-            return json.loads(content)
-        return content.decode(errors="replace")
+
+async def _read(media: MediaStore, asset: Asset) -> JSON:
+    """Return what a text holds: its JSON if it is that, else the text."""
+    content = await media.read(asset.uri)
+    with suppress(ValueError, RecursionError):
+        return json.loads(content)
+    return content.decode(errors="replace")
 
 
 def _specs(job: Job, model: Model | None) -> Sequence[OutputSpec]:

@@ -199,7 +199,8 @@ class Storage:
             lifetime_of(call),
         )
         asset = await self._uploads.whole(call, order)
-        return replied(200, {"access_url": self._links.url(call.target.origin, asset)})
+        url = self._links.url(call.target.origin, asset, order.caller.owner)
+        return replied(200, {"access_url": url})
 
     async def _put(self, call: Call) -> Reply:
         order = self._order_of(call.target.path.rpartition("/")[2])

@@ -131,17 +131,18 @@ class Uploads:
 
     async def _take(self, fill: Fill, order: Order) -> Asset:
         """Bring the bytes in and make them an asset of the caller's."""
+        media = self._media.of(order.caller.owner)
         try:
-            with await self._media.intake(self._limit) as intake:
+            with await media.intake(self._limit) as intake:
                 await fill(intake)
                 staged = await to_thread.run_sync(intake.finish)
         except BadMedia:
             raise TooBig(self._limit) from None
         try:
-            facts = await self._media.examine(staged, order.content_type, any_kind=True)
+            facts = await media.examine(staged, order.content_type, any_kind=True)
         except BadMedia as error:
             raise BadRequest(error.message, "Send the bytes of the file.") from None
-        asset = await self._media.admit(
+        asset = await media.admit(
             staged,
             facts,
             role="input",
