@@ -1,8 +1,10 @@
 """Settings: which source wins, and what is said of a wrong value."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from media_mcp.errors import BadSettings
 from media_mcp.queue.routing import rules_of
@@ -148,6 +150,58 @@ def test_a_working_folder_names_no_program_to_run(
     monkeypatch.setitem(Settings.model_config, "toml_file", files)
     files[1].write_text('worker_python = "./evil"')
     assert load_settings().worker_python == ""
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "name", "counts"),
+    [
+        ("worker_python = '/usr/bin/python3'", "worker_python = './evil'", "worker_python", "own"),
+        ("api_key = 'mine'", "api_key = 'known'", "api_key", SecretStr("mine")),
+        ("", "[oauth]\nissuer = 'https://x.example'\naudience = 'x'", "oauth", None),
+        ("licences = ['MIT']", "licences = ['*']", "licences", ["MIT"]),
+        ("", "licences = ['MIT']", "licences", ["MIT"]),
+        ("", "retry_bad_output = 'always'", "retry_bad_output", "free"),
+        ("retry_bad_output = 'always'", "", "retry_bad_output", "always"),
+        ("retry_bad_output = 'always'", "retry_bad_output = 'never'", "retry_bad_output", "never"),
+        ("", "max_input_bytes = 1000000000000", "max_input_bytes", 200 * 2**20),
+        ("max_input_bytes = 1000000000000", "max_input_bytes = 5", "max_input_bytes", 5),
+        ("", "roots = ['/']", "roots", []),
+        ("", "roots = ['..', 'in']", "roots", [Path("in")]),
+        ("roots = ['/srv']", "roots = ['/srv/../etc', '/']", "roots", [Path("/srv")]),
+        ("roots = ['/srv']", "roots = ['/srv/pictures']", "roots", [Path("/srv/pictures")]),
+    ],
+)
+def test_a_file_that_came_with_a_folder_opens_nothing(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, own: str, folder: str, name: str, counts: Any
+) -> None:
+    files = [nowhere / "own.toml", nowhere / FILE_NAME]
+    for path, text in zip(files, (own, folder), strict=True):
+        path.write_text(text)
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    expected = "/usr/bin/python3" if counts == "own" else counts
+    assert getattr(load_settings(), name) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pin = " + "[" * 5000 + "]" * 5000, "it nests more than 16 deep"),
+        ("budget = " + "{a=" * 3000 + "1" + "}" * 3000, "it nests more than 16 deep"),
+        ("a" + ".a" * 3000 + " = 1", "it nests more than 16 deep"),
+        ("wait = " + "9" * 5000, "Exceeds the limit"),
+        ("wait = 0x" + "f" * 5000, "something too large to show"),
+        ("project = '" + "x" * 50_000 + "'", "xxx…)"),
+        ("project = '" + "x" * 70_000 + "'", "it is larger than 65,536 bytes"),
+    ],
+)
+def test_a_file_that_is_made_to_do_harm_is_refused_in_words(
+    nowhere: Path, text: str, words: str
+) -> None:
+    (nowhere / FILE_NAME).write_text(text)
+    with pytest.raises(BadSettings) as caught:
+        load_settings()
+    assert words in caught.value.message
+    assert len(caught.value.message) < 600
 
 
 def test_so_do_its_projects_and_callers_and_its_other_rules(

@@ -39,6 +39,7 @@ _DEVICE = r"(auto|all|cpu|mps|cuda(:\d{1,3})?)"
 DEVICES = rf"^{_DEVICE}( *, *{_DEVICE})*$"
 PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 RetryBadOutput = Literal["free", "never", "always"]
+LONGEST = 200  # characters of a wrong value that are shown
 SECRETS = frozenset({"api_key", "fal_key"})  # settings whose values are never shown
 
 
@@ -53,6 +54,9 @@ STRICTNESS: dict[str, Callable[[Any], Any]] = {
     "allow_hub_loras": lambda allowed: not allowed,
     "confirm_above": lambda limit: -limit,
     "gpu_rate": float,
+    "retry_bad_output": lambda when: -("never", "free", "always").index(when),
+    "max_input_bytes": lambda most: -most,
+    "link_seconds": lambda seconds: -seconds,
 }
 
 
@@ -122,7 +126,8 @@ class Settings(BaseSettings):
     oauth: OAuth | None = Field(
         default=None,
         description="Take the tokens of an OAuth server, too: `issuer`, `audience`, `jwks_url`. "
-        "Their `scope` holds `media:read`, `media:run` or `media:admin`; `sub` is the caller.",
+        "Their `scope` holds `media:read`, `media:run` or `media:admin`; `sub` is the caller. "
+        f"{_OWN}",
     )
     link_seconds: float = Field(
         default=7 * 86_400.0,
@@ -169,7 +174,8 @@ class Settings(BaseSettings):
     )
     roots: list[Path] = Field(
         default_factory=list,
-        description="Folders that inputs may be read from, besides the client's roots.",
+        description="Folders that inputs may be read from, besides the client's roots. A file "
+        "in the working folder can name only what lies in there, or in the user's own roots.",
     )
     catalog_dirs: list[Path] = Field(
         default_factory=lambda: [config_dir() / "catalog", Path("catalog")],
@@ -333,8 +339,17 @@ def keep_alive_of(settings: Settings, project: str) -> float:
 def _readable(error: ValidationError) -> BadSettings:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
-    given = "something secret" if name in SECRETS else repr(first.get("input"))
+    given = "something secret" if name in SECRETS else _repr(first.get("input"))
     return BadSettings(
         f"Setting {name}: {first['msg'].removeprefix('Value error, ')} (given: {given}).",
         f"Set it in {FILE_NAME}, as MEDIA_MCP_{name.partition('.')[0].upper()} or by its flag.",
     )
+
+
+def _repr(given: Any) -> str:
+    """Show a value, whatever it is."""
+    try:
+        shown = repr(given)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, say
+        return "something too large to show"
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,19 @@ log = logging.getLogger(__name__)
 
 Strictness = Callable[[Any], Any]  # of two values, the one for which it is greater counts
 AMOUNTS = ("budget", "limits")  # tables of amounts, of which the smallest counts
-# What a file that came with a folder must not allow: its default, which is to forbid, stands.
-OWN = frozenset({"allow_private_urls", "allow_remote_code", "allow_hub_loras", "worker_python"})
+# What a file that came with a folder must not say: the user's own word stands, or the default.
+OWN = frozenset(
+    {
+        "allow_private_urls",
+        "allow_remote_code",
+        "allow_hub_loras",
+        "worker_python",
+        "oauth",
+    }
+)
+MINE = frozenset({"api_key", "licences"})  # what it may say only where the user says nothing
+MOST_BYTES = 2**16  # of a file; the parser takes seconds for some
+MOST_DEEP = 16
 FIRST = "usd_if_unknown"  # but this one: what the user's own table leaves out stays left out
 
 
@@ -44,18 +56,71 @@ class Files(TomlConfigSettingsSource):
             name: Scale(TypeAdapter(fields[name].annotation or Any), key)
             for name, key in strictness.items()
         }
+        self._usual = {name: fields[name].get_default() for name in strictness}
         super().__init__(settings, deep_merge=True)
 
     def _read_files(self, files: Any, deep_merge: bool = False) -> dict[str, Any]:
         told = super()._read_files(files, deep_merge)
         read = [self._read_file(path) for path in self._existing_files(files)]
-        own = self._read_file(Path(files[0])) if Path(files[0]).is_file() else {}
-        for name in sorted(OWN & told.keys() - own.keys()):
-            log.warning("%s in a working folder's file is passed over: set it in your own.", name)
-            del told[name]
-        tighten(told, read, self._scales)
+        has_own = Path(files[0]).is_file()
+        own = read[0] if has_own else {}
+        _keep_own(told, own, self._scales)
+        tighten(told, [self._usual | own, *read[has_own:]], self._scales)
         _least(told, read)
         return told
+
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
+        """Read one file. Raises `ValueError` with words."""
+        if Path(str(file_path)).stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
+        try:
+            told = super()._read_file(file_path)
+            if not _deeper(told, MOST_DEEP):
+                return told
+        except RecursionError:
+            pass
+        raise ValueError(f"it nests more than {MOST_DEEP} deep")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Tell whether tables and lists lie more than so many levels deep in each other."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper(one, levels - 1) for one in inner)
+
+
+def _keep_own(told: dict[str, Any], own: Mapping[str, Any], scales: Mapping[str, Scale]) -> None:
+    """Take out of `told` what only the user may say, and what opens more than they do."""
+    for name in sorted(OWN & told.keys() - own.keys()):
+        _pass_over(name)
+        del told[name]
+    for name in sorted((OWN | MINE) & own.keys() - scales.keys()):
+        if told[name] != own[name]:
+            _pass_over(name)
+        told[name] = own[name]
+    if isinstance(told.get("roots"), list) and told["roots"] != own.get("roots"):
+        _narrow(told, own.get("roots", []))
+
+
+def _narrow(told: dict[str, Any], own: Sequence[Any]) -> None:
+    """Let a working folder's file open what lies in that folder, or below the user's own roots."""
+    places = [Path.cwd(), *(Path(root).expanduser() for root in own if isinstance(root, str))]
+    real = [place.resolve() for place in places]
+    kept = [root for root in told["roots"] if _inside(root, real)]
+    if len(kept) < len(told["roots"]):
+        _pass_over("roots outside it")
+    told["roots"] = kept or list(own)
+
+
+def _inside(root: Any, places: Sequence[Path]) -> bool:
+    try:
+        real = Path(root).expanduser().resolve()
+    except (TypeError, ValueError, OSError, RuntimeError):
+        return True  # no path: for the validation to say so
+    return any(real.is_relative_to(place) for place in places)
+
+
+def _pass_over(name: str) -> None:
+    log.warning("%s in a working folder's file is passed over: set it in your own.", name)
 
 
 def tighten(

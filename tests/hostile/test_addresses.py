@@ -186,6 +186,21 @@ def test_some_addresses_are_for_nobody(address: str) -> None:
     assert not may_reach(address, allow_private=True)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "64:ff9b:1::a9fe:a9fe",  # NAT64, a network's own
+        "::ffff:0:a9fe:a9fe",  # SIIT
+        "2001:4860:1:1:0:5efe:a9fe:a9fe",  # ISATAP
+        "2001:4860:1:1:200:5efe:a9fe:a9fe",
+        "fd20:ce::254",  # where a cloud keeps secrets
+        "fd00:ec2::23",
+    ],
+)
+def test_a_way_around_to_those_is_for_nobody_either(address: str) -> None:
+    assert not may_reach(address, allow_private=True)
+
+
 @pytest.mark.parametrize("text", ["", "x", "1.2.3", "::ffff:", "300.1.1.1", "1.2.3.4.5", "[::1]"])
 def test_what_is_no_address_is_not_called(text: str) -> None:
     assert not may_reach(text, allow_private=True)

@@ -72,3 +72,5 @@ def _read(path: Path) -> dict[str, JSON]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadSettings(f"{path} cannot be read: {error}.", "Mend the file.") from None
+    except RecursionError:
+        raise BadSettings(f"{path} cannot be read: it nests too deeply.", "Mend it.") from None

@@ -13,10 +13,10 @@ from media_mcp.catalog.extend import EXTENSION, extend
 from media_mcp.catalog.format import CardFault, Where, parse
 from media_mcp.catalog.laying import Raw, filled, kept, laid, stacked
 from media_mcp.catalog.model import Model
+from media_mcp.catalog.yamltext import Loader, OddYaml, loaded
 from media_mcp.errors import BadCard, did_you_mean
 
 HINT = "Mend the card; CONTRIBUTING.md shows the format."
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def models_of(endpoints: Mapping[str, Raw], folders: Sequence[Path]) -> list[Model]:
@@ -52,7 +52,7 @@ def card_files(folder: Path) -> list[Path]:
 
 def doubled_keys(path: Path) -> list[BadCard]:
     """Return a fault for each key that a mapping of a card holds twice: YAML takes the last."""
-    root = yaml.compose(_text(path), Loader=_Loader)
+    root = yaml.compose(_text(path), Loader=Loader)
     words = "is given twice; only the last counts"
     return [_bad(path, line, f"{key} {words}") for line, key in _doubled(root, set())]
 
@@ -67,7 +67,7 @@ class Place:
 
     def line(self, where: Where) -> tuple[int, int]:
         """Return how many keys of `where` are found here, and the line (from 1) of the last."""
-        node = yaml.compose(self.text, Loader=_Loader)
+        node = yaml.compose(self.text, Loader=Loader)
         own = _descend(node, (*self.keys, *where))
         shared = _descend(node, where)
         return max((own[0] - len(self.keys), own[1]), shared, key=lambda found: found[0])
@@ -171,11 +171,13 @@ def _text(path: Path) -> str:
 def _variants(path: Path, text: str) -> list[tuple[Where, Raw]]:
     """Return each variant over what the family shares, nulls kept, with where it stands."""
     try:
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, the C one if built
+        raw = loaded(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise _bad(path, line, str(error.problem)) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except OddYaml as error:
+        raise _bad(path, 1, str(error)) from None
+    except yaml.YAMLError as error:
         raise _bad(path, 1, f"it is no YAML ({type(error).__name__})") from None
     if not isinstance(raw, dict):
         raise _bad(path, 1, "a card is a mapping with id, title, task, inputs, outputs and routes")

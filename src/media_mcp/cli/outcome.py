@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from media_mcp.errors import BadInput, MediaError, NotConfigured, Refused
+from media_mcp.media.names import printable
 
 PROGRAM = "media-mcp"
 
@@ -40,13 +41,18 @@ def code_of(error: MediaError) -> ExitCode:
 
 def complain(message: str, hint: str = "") -> None:
     """Write an error, and what to do next, to standard error."""
-    sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+    sys.stderr.write(f"error: {_fit(message)}\n" + (f"hint: {_fit(hint)}\n" if hint else ""))
 
 
 def note(message: str) -> None:
     """Write a line for people to standard error."""
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{_fit(message)}\n")
     sys.stderr.flush()
+
+
+def _fit(message: str) -> str:
+    """Return words that may hold a stranger's without what could command a terminal."""
+    return printable(message, keep="\n\t")
 
 
 def settled() -> None:

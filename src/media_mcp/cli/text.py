@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from media_mcp.job import JSON
+from media_mcp.media.names import escaped, printable
 
 _GAP = "  "
+_LINES = "\n\t"
 _NARROWEST = 9  # what a column keeps while the first one is whole
 
 
-def say(line: str = "") -> None:
-    """Write one line."""
-    sys.stdout.write(f"{line}\n")
+def say(text: str = "") -> None:
+    """Write one line, or several; what could command a terminal is taken out."""
+    sys.stdout.write(f"{printable(text, keep=_LINES)}\n")
 
 
 def say_json(value: JSON) -> None:
-    """Write a value as JSON, indented, Unicode as it is."""
-    say(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Write a value as JSON, indented, Unicode as it is but for what cannot be seen."""
+    sys.stdout.write(f"{escaped(json.dumps(value, indent=2, ensure_ascii=False, default=str))}\n")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -36,7 +37,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def clean(text: str) -> str:
     """Return text on one line and without control characters, which could move the cursor."""
-    return "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
+    return printable(text)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:

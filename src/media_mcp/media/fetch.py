@@ -13,11 +13,12 @@ from anyio import to_thread
 
 from media_mcp.errors import BadMedia
 from media_mcp.media.addresses import may_reach
-from media_mcp.media.names import redact
+from media_mcp.media.names import redact, shown
 from media_mcp.media.shelf import CHUNK, Intake, too_big
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 MAX_REDIRECTS = 5
+MOST_PORT = 2**16 - 1
 MAX_ADDRESSES = 4  # of one host that are tried
 TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 HEADERS = {"User-Agent": "media-mcp", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -55,14 +56,16 @@ class CheckedTransport(httpx2.AsyncHTTPTransport):
         """Return every address of the host of `url`; all of them must be allowed."""
         if url.scheme not in ("http", "https"):
             raise httpx2.UnsupportedProtocol("not http")
-        port = url.port or (443 if url.scheme == "https" else 80)
+        port, host = url.port or (443 if url.scheme == "https" else 80), shown(url.host)
+        if port > MOST_PORT:
+            raise httpx2.InvalidURL(f"no port has the number {port}")
         try:
             addresses = await self._resolver(url.host, port)
         except (OSError, UnicodeError):
-            raise BadMedia(f"The host {url.host} is not known.", "Correct the URL.") from None
+            raise BadMedia(f"The host {host} is not known.", "Correct the URL.") from None
         if not all(may_reach(a, allow_private=self._allow_private) for a in addresses):
             raise BadMedia(
-                f"{url.host} is not a public address; inputs are not fetched from there.",
+                f"{host} is not a public address; inputs are not fetched from there.",
                 "Pass a file instead, or set allow_private_urls for private networks.",
             )
         return addresses
@@ -84,26 +87,43 @@ async def fetch(
     url: str, intake: Intake, *, limit: int, allow_private: bool, resolver: Resolver, seconds: float
 ) -> None:
     """Write the body of `url` into `intake`. Raises `BadMedia`; no secret of the URL is shown."""
-    shown = redact(url)
+    source = redact(url)
     client = httpx2.AsyncClient(
         transport=CheckedTransport(resolver, allow_private=allow_private),
         timeout=TIMEOUT,
         headers=HEADERS,
         trust_env=False,
-        follow_redirects=True,
-        max_redirects=MAX_REDIRECTS,
     )
-    async with _in_words(shown, seconds), client, client.stream("GET", url) as response:
-        _check(response, shown, limit)
+    async with _in_words(source, seconds), client, _followed(client, url) as response:
+        _check(response, source, limit)
         async for chunk in response.aiter_raw(CHUNK):
             await to_thread.run_sync(intake.write, chunk)
 
 
-def _check(response: httpx2.Response, shown: str, limit: int) -> None:
+@asynccontextmanager
+async def _followed(client: httpx2.AsyncClient, url: str) -> AsyncIterator[httpx2.Response]:
+    """Yield the answer that redirects lead to.
+
+    httpx2 would read, unpack and hold all that a redirect says beside its address.
+    """
+    request = client.build_request("GET", url)
+    for _ in range(MAX_REDIRECTS + 1):
+        response = await client.send(request, stream=True)
+        try:
+            if response.next_request is None:
+                yield response
+                return
+        finally:
+            await response.aclose()
+        request = response.next_request
+    raise httpx2.TooManyRedirects("too many redirects")
+
+
+def _check(response: httpx2.Response, source: str, limit: int) -> None:
     """Refuse an answer by its headers."""
     if response.status_code != HTTPStatus.OK:
         raise BadMedia(
-            f"{shown} answered {_status(response.status_code)}.",
+            f"{source} answered {_status(response.status_code)}.",
             "See that the URL opens without a login.",
         )
     length = response.headers.get("Content-Length", "")
@@ -111,7 +131,7 @@ def _check(response: httpx2.Response, shown: str, limit: int) -> None:
         raise too_big(limit)
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise BadMedia(
-            f"{shown} answered with compressed bytes, which were not asked for.",
+            f"{source} answered with compressed bytes, which were not asked for.",
             "Download the file and pass its path.",
         )
 
@@ -123,17 +143,17 @@ def _status(code: int) -> str:
 
 
 @asynccontextmanager
-async def _in_words(shown: str, seconds: float) -> AsyncIterator[None]:
+async def _in_words(source: str, seconds: float) -> AsyncIterator[None]:
     """Bound the time of a fetch and put what goes wrong into words."""
     again = "Try again, or download the file and pass its path."
     try:
         with anyio.fail_after(seconds):
             yield
     except (TimeoutError, httpx2.TimeoutException):
-        raise BadMedia(f"{shown} took too long (at most {seconds:g} s).", again) from None
+        raise BadMedia(f"{source} took too long (at most {seconds:g} s).", again) from None
     except httpx2.TooManyRedirects:
-        raise BadMedia(f"{shown} redirects more than {MAX_REDIRECTS} times.", again) from None
+        raise BadMedia(f"{source} redirects more than {MAX_REDIRECTS} times.", again) from None
     except httpx2.UnsupportedProtocol:
-        raise BadMedia(f"{shown} leads away from http and https.", again) from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
-        raise BadMedia(f"{shown} cannot be fetched ({type(error).__name__}).", again) from None
+        raise BadMedia(f"{source} leads away from http and https.", again) from None
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, OverflowError) as error:
+        raise BadMedia(f"{source} cannot be fetched ({type(error).__name__}).", again) from None

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from anyio import to_thread
 
 from media_mcp.errors import BadMedia, Refused
 from media_mcp.job import Asset, MediaKind
+from media_mcp.media.datauri import bytes_of, is_data
 from media_mcp.media.facts import READABLE
 from media_mcp.media.files import open_input
 from media_mcp.media.names import redact, shown
-from media_mcp.media.shelf import CHUNK, Intake, too_big
+from media_mcp.media.shelf import CHUNK, Intake
 from media_mcp.media.store import OWNER, MediaStore
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Inputs:
         store = self._store.of(owner)
         match = SCHEME.match(value)
         scheme = match.group(1).lower() if match else ""
-        if value[:5].lower() == "data:":
+        if is_data(value):
             return await self._data(store, value, kind)
         if scheme == "media":
             asset = await store.get(value)
@@ -99,10 +98,15 @@ class Inputs:
         return await self._file(store, path, kind, (*self._roots, *roots))
 
     async def _data(self, store: MediaStore, value: str, kind: MediaKind | None) -> Asset:
-        data = await to_thread.run_sync(_decode, value, self._max_bytes)
+        def decode(intake: Intake) -> None:
+            try:
+                for chunk in bytes_of(value):
+                    intake.write(chunk)
+            except ValueError as error:
+                raise BadMedia(f"The data: URI {error}.", "Write data:<type>;base64,…") from None
 
         async def fill(intake: Intake) -> None:
-            await to_thread.run_sync(intake.write, data)
+            await to_thread.run_sync(decode, intake)
 
         return await self._take(store, fill, kind, "data", "data: URI")
 
@@ -177,24 +181,6 @@ def _local(uri: str) -> str:
     if host.lower() not in ("", "localhost"):
         raise BadMedia(f"{shown(uri)} names a file of another machine.", ACCEPTED)
     return unquote(f"/{path}")
-
-
-def _decode(uri: str, limit: int) -> bytes:
-    """Return the bytes of a `data:` URI. Raises `BadMedia`."""
-    head, comma, payload = uri.partition(",")
-    if not comma:
-        raise BadMedia("The data: URI has no comma before its data.", "Write data:<type>;base64,…")
-    if len(payload) > 4 * limit:
-        raise too_big(limit)
-    try:
-        data = unquote_to_bytes(payload)
-        if not head.lower().endswith(";base64"):
-            return data
-        return base64.b64decode(b"".join(data.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise BadMedia(
-            "The data: URI does not hold valid base64.", "Encode the file's bytes again."
-        ) from None
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

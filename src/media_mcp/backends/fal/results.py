@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from urllib.parse import unquote_to_bytes
 
 import anyio
 from anyio import to_thread
@@ -22,6 +19,7 @@ from media_mcp.backends.fal.together import together
 from media_mcp.catalog.model import Model, OutputSpec
 from media_mcp.errors import BadMedia, BadOutput
 from media_mcp.job import JSON, Output
+from media_mcp.media.datauri import bytes_of, is_data
 from media_mcp.media.names import redact, shown
 from media_mcp.media.shelf import Intake
 
@@ -90,7 +88,7 @@ class Results:
         return (*outputs, *more), facts
 
     async def _fetch(self, link: Link, place: Place) -> None:
-        if link.url[:5].lower() == "data:":
+        if is_data(link.url):
             await to_thread.run_sync(_decode, link, self._limit, place)
             return
         most = min(TRY_SECONDS, self._client.configuration.patience_seconds)
@@ -184,7 +182,7 @@ def _addresses(value: JSON) -> Iterator[tuple[str, JSON]]:
 
 
 def _is_address(text: str) -> bool:
-    return text[:5].lower() == "data:" or is_http(text)
+    return is_data(text) or is_http(text)
 
 
 def _write_values(body: Mapping[str, JSON], run: Run) -> list[Output]:
@@ -235,18 +233,17 @@ def _nothing(body: Mapping[str, JSON], model: Model, place: Place) -> BadOutput:
 
 
 def _decode(link: Link, limit: int, place: Place) -> None:
-    head, comma, payload = link.url.partition(",")
     try:
-        data = unquote_to_bytes(payload)
-        if head.lower().endswith(";base64"):
-            data = base64.b64decode(data, validate=True)
-    except (ValueError, binascii.Error):
-        comma = ""
-    if not comma or not data:
-        raise BadOutput(f"{place.name} answered with a broken data: URI.{place.request}", _OTHER)
-    if len(data) > limit:
-        raise out_of_sight(_too_large(limit), place, retryable=False)
-    link.path.write_bytes(data)
+        with Intake(link.path, limit) as intake:
+            for chunk in bytes_of(link.url):
+                intake.write(chunk)
+            if intake.size:
+                return
+    except BadMedia:
+        raise out_of_sight(_too_large(limit), place, retryable=False) from None
+    except ValueError:
+        pass
+    raise BadOutput(f"{place.name} answered with a broken data: URI.{place.request}", _OTHER)
 
 
 def _safe(role: str) -> str:
