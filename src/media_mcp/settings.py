@@ -57,6 +57,8 @@ STRICTNESS: dict[str, Callable[[Any], Any]] = {
     "retry_bad_output": lambda when: -("never", "free", "always").index(when),
     "max_input_bytes": lambda most: -most,
     "link_seconds": lambda seconds: -seconds,
+    "max_connections": lambda most: -most,
+    "max_connections_per_address": lambda most: -most,
 }
 
 
@@ -206,6 +208,18 @@ class Settings(BaseSettings):
         default=None, description="A certificate (PEM, the chain with it) to serve HTTPS with."
     )
     tls_key: Path | None = Field(default=None, description="The certificate's private key (PEM).")
+    max_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="How many connections there may be over HTTP at once; files that the process "
+        "may open bound it, too. For one more, the longest idle is closed, or it is refused (503).",
+    )
+    max_connections_per_address: int = Field(
+        default=100,
+        ge=1,
+        description="How many of them one address may have that is not this machine's own: more "
+        "for a proxy in front.",
+    )
     device: str = Field(
         default="auto",
         pattern=DEVICES,

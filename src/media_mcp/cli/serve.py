@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from media_mcp.server.auth import Gate
+    from media_mcp.server.connections.server import WebServer
 
 
 class Door(Protocol):
@@ -137,19 +138,24 @@ class Http:
         self._gate = gate
         self._tls = tls
         self._stopped = False
+        self._web: WebServer | None = None
 
     def stop(self) -> None:
-        """Keep the web server from starting; once it runs, it watches the signals by itself."""
+        """Have the web server end, or never start."""
         self._stopped = True
+        if self._web is not None:
+            self._web.should_exit = True
 
     async def serve(self, server: McpServer, app: App) -> None:
+        from media_mcp.server.connections.bounds import Bounds
         from media_mcp.server.http import http_app, web_server
 
         if self._stopped:
             return
         note(f"media-mcp {__version__} listens on {self.url}")
-        web = web_server(http_app(server, app, self._gate), self._tls)
-        await web.serve(sockets=[self._listener])
+        bounds = Bounds.of(app.settings)
+        self._web = web_server(http_app(server, app, self._gate), self._tls, bounds)
+        await self._web.serve(sockets=[self._listener])
 
     @property
     def url(self) -> str:

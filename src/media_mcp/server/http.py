@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
+import math
 import re
 import socket
 import ssl
@@ -24,6 +25,10 @@ from media_mcp import __version__
 from media_mcp.errors import BadSettings, PortTaken, Refused
 from media_mcp.server.app import App
 from media_mcp.server.auth import Gate, Locked
+from media_mcp.server.connections.bounds import Bounds
+from media_mcp.server.connections.http import HttpConnection
+from media_mcp.server.connections.server import WebServer
+from media_mcp.server.connections.websocket import WebSocketConnection
 from media_mcp.server.mcp import McpServer
 from media_mcp.server.platform_api import platform_routes
 from media_mcp.server.queue_api.door import QueueApi
@@ -175,21 +180,29 @@ def listen(host: str, port: int, *, locked: bool = False) -> socket.socket:
     return listener
 
 
-def web_server(app: ASGIApp, tls: ssl.SSLContext | None = None) -> uvicorn.Server:
-    """Return a server for the app; `await .serve(sockets=[listener])` runs it until a signal."""
+def web_server(
+    app: ASGIApp, tls: ssl.SSLContext | None = None, bounds: Bounds | None = None
+) -> WebServer:
+    """Return a server for the app: `await .serve(sockets=[listener])` runs it till `should_exit`.
+
+    It is held to `bounds`, by default to those of `Bounds`.
+    """
+    bounds = bounds or Bounds()
     logging.getLogger("uvicorn.error").addFilter(_is_so)
     config = uvicorn.Config(
         app,
+        http=HttpConnection,
+        ws=WebSocketConnection,
+        log_config=None,
         log_level="warning",
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=3,
+        timeout_keep_alive=math.ceil(bounds.idle_seconds),
         ws_max_size=MAX_FRAME,
         server_header=False,
     )
-    if tls is not None:
-        config.ssl_context_factory = lambda *_: tls
-    return uvicorn.Server(config)
+    return WebServer(config, bounds, tls)
 
 
 def _is_so(record: logging.LogRecord) -> bool:
