@@ -42,12 +42,15 @@ class Caller:
     """Who asks. `owner` keeps one caller's jobs and assets from another's.
 
     `scope` is what they may do: `read` sees only their own jobs and assets, `run` also makes and
-    cancels jobs, `admin` also watches the server. It is not a part of who they are.
+    cancels jobs, `admin` also watches the server. `key` is what they showed to be let in: the id of
+    a key, or what kind of thing else; empty where nothing was asked for, on their own machine.
+    Neither is a part of who they are.
     """
 
     owner: str = "local"
     project: str = "default"
     scope: Scope = field(default="admin", compare=False)
+    key: str = field(default="", compare=False)
 
     @property
     def may_run(self) -> bool:

@@ -38,7 +38,8 @@ async def open_app(
     *,
     backends: Mapping[str, Backend] | None = None,
 ) -> AsyncIterator[App]:
-    """Open the rooms; inputs may be read under `roots` besides those of the settings.
+    """Open the rooms; inputs may be read under `roots` besides those of the settings, but not by
+    callers who show a key.
 
     `backends` adds some by name to those that the catalog's routes ask for, for programs that
     embed media-mcp; they are closed with the rest.
@@ -50,7 +51,7 @@ async def open_app(
     media = MediaStore(settings.data_dir / "assets")
     inputs = Inputs(
         media,
-        roots=[*settings.roots, *roots],
+        roots=settings.roots,
         max_bytes=settings.max_input_bytes,
         allow_private=settings.allow_private_urls,
     )
@@ -60,7 +61,7 @@ async def open_app(
             stack.push_async_callback(backend.aclose)
         queue = Queue(settings, places, media, catalog.get)
         await stack.enter_async_context(queue)
-        yield App(settings, catalog, places, media, queue, Intake(catalog, inputs, queue))
+        yield App(settings, catalog, places, media, queue, Intake(catalog, inputs, queue, roots))
 
 
 def working_root() -> list[Path]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hmac
+import json
+import logging
 import math
-import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from media_mcp.errors import TooMany
-from media_mcp.job import Caller
+from media_mcp.errors import BadSettings, MediaError, StorageFailed, TooMany
+from media_mcp.job import JSON, Caller
+from media_mcp.job import Scope as Right
 from media_mcp.server.keyring import KeyRing, caller_of_key
+from media_mcp.server.pace import GUESSES, Buckets, Pace
+from media_mcp.server.staying import Staying
 
 if TYPE_CHECKING:
     from media_mcp.server.oauth import Tokens
@@ -24,8 +29,11 @@ METADATA = "/.well-known/oauth-protected-resource"
 OPEN = frozenset({"/health", "/healthz", "/readyz"})
 MESSAGE = "A key is needed: send the header `Authorization: Key …` with a key of this server."
 CALLER = "media_mcp.caller"  # where in a request's scope its caller stands
-_MINUTE = 60.0
-_KNOWN = 10_000  # callers whose pace is remembered
+API_KEY, TOKEN = "api_key", "token"  # what a caller showed who has no key of their own
+SHORTEST = 16  # characters of a key that is not easily guessed
+LONGEST = 100  # characters of a key that somebody may have made up
+
+log = logging.getLogger(__name__)
 
 
 class Gate:
@@ -47,10 +55,11 @@ class Gate:
         always: bool = False,
     ) -> None:
         self._key = key.get_secret_value().encode() if key else b""
-        self._caller = Caller(project=project)
+        self._project = project
         self._ring = ring
         self._pace = pace
         self._always = always
+        self._guesses = Buckets()
         self.tokens = tokens
 
     @classmethod
@@ -61,6 +70,8 @@ class Gate:
             from media_mcp.server.oauth import Tokens
 
             tokens = Tokens(settings.oauth, settings.project)
+        if settings.api_key and 0 < len(settings.api_key.get_secret_value()) < SHORTEST:
+            log.warning("api_key is short enough to be guessed: set %d characters", SHORTEST)
         return cls(
             settings.api_key,
             settings.project,
@@ -80,62 +91,100 @@ class Gate:
         """Whether there is any key or token to show."""
         return bool(self._key or self.tokens or self._ring)
 
-    async def identify(self, headers: Mapping[bytes, bytes]) -> Caller | None:
-        """Return who calls; None if the key or token is missing, wrong or old.
+    @property
+    def asks(self) -> bytes:
+        """How to show who one is; for tokens, by RFC 9728, where they come from."""
+        if self.tokens is None:
+            return b"Key"
+        return f'Bearer resource_metadata="{self.tokens.metadata_url}"'.encode()
 
-        Raises `TooMany` for a caller who asks more often than the limits allow.
+    async def identify(self, scope: Scope) -> Caller | None:
+        """Return who sends a request; None if the key or token is missing, wrong or old.
+
+        Raises `TooMany` for a caller who asks more often than the limits allow, and
+        `StorageFailed` where keys cannot be read.
         """
-        caller = self.caller_of_request(headers)
-        if caller is None and self.tokens is not None:
-            caller = await self.tokens.caller_of(_shown(headers).decode("latin-1"))
-        if caller is not None and self._pace is not None:
-            self._pace.check(caller)
+        headers, client = dict(scope["headers"]), scope.get("client")
+        caller = await self.who(headers, client[0] if client else "")
+        if caller is not None:
+            self.count(caller)
         return caller
 
-    def caller_of_request(self, headers: Mapping[bytes, bytes]) -> Caller | None:
-        """Return who calls, as far as keys tell. Any key that nobody asked for is passed over."""
-        if not self.locked:
-            return self._caller
+    async def who(self, headers: Mapping[bytes, bytes], peer: str = "") -> Caller | None:
+        """Return who calls, and count nothing but wrong keys. Raises `StorageFailed`."""
         shown = _shown(headers)
-        if self._key and hmac.compare_digest(shown, self._key):
-            return self._caller
-        key = self._ring.find(shown.decode("latin-1")) if self._ring is not None else None
-        return caller_of_key(key, self._caller.project) if key else None
+        caller = self.caller_of_request(headers, peer)
+        if caller is None and self.tokens is not None:
+            caller = await self.tokens.caller_of(shown.decode("latin-1"))
+        if caller is None and 0 < len(shown) <= LONGEST:
+            self._guesses.take(peer, GUESSES)
+        return caller
+
+    async def still(self, headers: Mapping[bytes, bytes], caller: Caller) -> Caller | None:
+        """Return a caller who was let in a while ago as their key has it now; None if it is gone.
+
+        Raises `StorageFailed`.
+        """
+        shown = _shown(headers)
+        if caller.key == TOKEN and shown and self.tokens is not None:
+            return await self.tokens.caller_of(shown.decode("latin-1"))
+        return self.caller_of_claims(*self.claims_of(caller))
+
+    def count(self, caller: Caller) -> None:
+        """Count a request of a caller. Raises `TooMany`."""
+        if self._pace is not None:
+            self._pace.check(caller)
+
+    def caller_of_request(self, headers: Mapping[bytes, bytes], peer: str = "") -> Caller | None:
+        """Return who calls, as far as keys tell. Any key that nobody asked for is passed over.
+
+        Whoever at an address tries many wrong keys has none compared with that of the settings, the
+        only one that may have been made up by a person.
+        """
+        if not self.locked:
+            return Caller(project=self._project)
+        shown = _shown(headers)
+        may_guess = self._key and not self._guesses.wait(peer, GUESSES)
+        if may_guess and hmac.compare_digest(shown, self._key):
+            return Caller(project=self._project, key=API_KEY)
+        if self._ring is None:
+            return None
+        with _reading():
+            key = self._ring.find(shown.decode("latin-1"))
+        return caller_of_key(key, self._project) if key else None
+
+    def claims_of(self, caller: Caller) -> list[JSON]:
+        """Return who it is as plain values, for a token that lets them in later."""
+        return [caller.owner, caller.project, caller.scope, caller.key]
+
+    def caller_of_claims(self, owner: str, project: str, scope: str, key: str) -> Caller | None:
+        """Return who a token of ours is for; None once they would not be let in by their key."""
+        if not key:
+            return None if self.locked else Caller(owner, project)
+        if key == API_KEY:
+            return Caller(owner, project, key=key) if self._key else None
+        if key == TOKEN:
+            return Caller(owner, project, cast(Right, scope), key) if self.tokens else None
+        with _reading():
+            found = self._ring.known(key) if self._ring is not None else None
+        return caller_of_key(found, project) if found and found.owner == owner else None
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Keep from strangers what is wrong with the file of keys. Raises `StorageFailed`."""
+    try:
+        yield
+    except (BadSettings, OSError) as error:
+        log.error("Nobody can be let in: %s", error)
+        raise StorageFailed(
+            "Keys cannot be checked now.", "Whoever runs this server finds the reason in its log."
+        ) from None
 
 
 def _shown(headers: Mapping[bytes, bytes]) -> bytes:
     scheme, _, shown = headers.get(b"authorization", b"").partition(b" ")
     return shown.strip() if scheme.lower() in SCHEMES else b""
-
-
-class Pace:
-    """How often callers may ask over HTTP: so many requests a minute, spread or at once."""
-
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._all = settings.limits.requests_per_minute
-        own = {name: rules.limits.requests_per_minute for name, rules in settings.callers.items()}
-        self._own = {name: most for name, most in own.items() if most is not None}
-        self._clock = clock
-        self._left: dict[str, tuple[float, float]] = {}  # what is left, as of when
-
-    def check(self, caller: Caller) -> None:
-        """Count a request. Raises `TooMany` if there are too many."""
-        most = self._own.get(caller.owner, self._all)
-        if most is None:
-            return
-        now = self._clock()
-        left, since = self._left.pop(caller.owner, (float(most), now))
-        left = min(most, left + (now - since) * most / _MINUTE)
-        if len(self._left) >= _KNOWN:
-            del self._left[next(iter(self._left))]
-        self._left[caller.owner] = (left - 1 if left >= 1 else left, now)
-        if left < 1:
-            wait = math.ceil((1 - left) * _MINUTE / most)
-            raise TooMany(
-                f"More than {most} requests a minute (requests_per_minute).",
-                f"Ask again in {wait} s.",
-                retry_after=wait,
-            )
 
 
 class Locked:
@@ -152,25 +201,24 @@ class Locked:
         if scope["type"] != "http" or scope["path"] in OPEN or _is_metadata(scope["path"]):
             return await self._app(scope, receive, send)
         try:
-            caller = await self._gate.identify(dict(scope["headers"]))
+            caller = await self._gate.identify(scope)
         except TooMany as error:
-            wait = b"%d" % error.retry_after
+            wait = b"%d" % math.ceil(error.retry_after)
             return await _refuse(send, 429, str(error), [(b"retry-after", wait)])
+        except MediaError as error:
+            return await _refuse(send, 503, str(error), [])
         if caller is None:
-            return await _refuse(send, 401, MESSAGE, [(b"www-authenticate", _asks(self._gate))])
+            return await _refuse(send, 401, MESSAGE, [(b"www-authenticate", self._gate.asks)])
         known = {CALLER: caller, **({"user": _user(caller)} if self._gate.locked else {})}
-        return await self._app({**scope, **known}, receive, send)
+        stays = Staying(send, lambda: self._stays(scope, caller))
+        return await self._app({**scope, **known}, receive, stays)
+
+    async def _stays(self, scope: Scope, caller: Caller) -> bool:
+        return await self._gate.still(dict(scope["headers"]), caller) is not None
 
 
 def _is_metadata(path: str) -> bool:
     return path == METADATA or path.startswith(f"{METADATA}/")
-
-
-def _asks(gate: Gate) -> bytes:
-    """Return how to show who one is; for tokens, by RFC 9728, where they come from."""
-    if gate.tokens is None:
-        return b"Key"
-    return f'Bearer resource_metadata="{gate.tokens.metadata_url}"'.encode()
 
 
 def _user(caller: Caller) -> Any:
@@ -184,7 +232,7 @@ def _user(caller: Caller) -> Any:
 async def _refuse(
     send: Send, status: int, message: str, headers: list[tuple[bytes, bytes]]
 ) -> None:
-    body = b'{"detail":"%s"}' % message.encode("ascii", "replace")
+    body = json.dumps({"detail": message}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

@@ -9,7 +9,7 @@ import math
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import anyio
@@ -42,6 +42,7 @@ from media_mcp.server.watching.routes import watching_routes
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
 _LOCAL_ORIGIN = re.compile(rf"https?://{_LOCAL.pattern}", re.ASCII)
 MAX_BODY = 32 * 2**20  # a data URI of a picture fits; more belongs in a file or a URL
+SINGLE = (b"host", b"origin", b"authorization", b"x-fal-target-url")
 
 # What uvicorn says of each WebSocket that was refused with an answer of its own, as if it were not.
 _NOT_SO = "ASGI callable returned without completing handshake."
@@ -99,11 +100,20 @@ class Neighbours:
         self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and not self._gate.locked:
-            refused = _refused(dict(scope["headers"]))
+        if scope["type"] in ("http", "websocket"):
+            refused = _twice(scope["headers"])
+            if refused is None and not self._gate.locked:
+                refused = _refused(dict(scope["headers"]))
             if refused is not None:
                 return await refused(scope, receive, send)
         await self._app(scope, receive, send)
+
+
+def _twice(headers: Iterable[tuple[bytes, bytes]]) -> Response | None:
+    """Refuse what a proxy in front may have read in another way than we would."""
+    names = [name for name, _ in headers if name in SINGLE]
+    again = next((name.decode() for name in SINGLE if names.count(name) > 1), None)
+    return PlainTextResponse(f"The header {again} was sent twice", 400) if again else None
 
 
 def _refused(headers: Mapping[bytes, bytes]) -> Response | None:

@@ -32,12 +32,18 @@ class Order:
 
 
 class Intake:
-    """Turns a call into an order and an order into a job."""
+    """Turns a call into an order and an order into a job.
 
-    def __init__(self, catalog: Catalog, inputs: Inputs, queue: Queue) -> None:
+    Paths may lie under `here`, too, which is whose machine this is: not for callers with keys.
+    """
+
+    def __init__(
+        self, catalog: Catalog, inputs: Inputs, queue: Queue, here: Sequence[Path] = ()
+    ) -> None:
         self.catalog = catalog
         self._inputs = inputs
         self._queue = queue
+        self._here = tuple(here)
 
     async def prepare(
         self,
@@ -46,11 +52,16 @@ class Intake:
         caller: Caller,
         roots: Sequence[Path] = (),
     ) -> Order:
-        """Check a call. Raises `InvalidArguments`, `BadMedia` or `Refused`; no job is written."""
+        """Check a call. Raises `InvalidArguments`, `BadMedia` or `Refused`; no job is written.
+
+        `roots` are the client's folders. One that shows a key may be on any machine, and what it
+        calls its folders are none of this one's.
+        """
         checked = complete(model, arguments)
         rules = self._queue.rules(caller)
         no_fetch = rules.setting("offline") if rules.offline else ""
-        fetch = _Fetch(self._inputs, self._queue, caller, roots, no_fetch)
+        folders = () if caller.key else (*self._here, *roots)
+        fetch = _Fetch(self._inputs, self._queue, caller, folders, no_fetch)
         for param in model.inputs:
             if param.name in checked and holds_media(param):
                 checked[param.name] = await fetch.argument(param, checked[param.name], param.name)

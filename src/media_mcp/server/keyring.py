@@ -68,9 +68,15 @@ class KeyRing:
             return None
         key = self._read().get(shape[1])
         known = hmac.compare_digest(_digest(shown), key.digest if key else _digest(""))
-        if not known or key is None:
-            return None
-        return key if key.expires_at is None or self._clock() < key.expires_at else None
+        return self._in_time(key) if known else None
+
+    def known(self, key_id: str) -> Key | None:
+        """Return the key of this id; None if there is none, or its time is over."""
+        return self._in_time(self._read().get(key_id))
+
+    def _in_time(self, key: Key | None) -> Key | None:
+        ended = key is None or (key.expires_at is not None and self._clock() >= key.expires_at)
+        return None if ended else key
 
     def create(
         self,
@@ -137,7 +143,7 @@ class KeyRing:
 
 def caller_of_key(key: Key, project: str) -> Caller:
     """Return who shows a key; its jobs belong to its own project, or to `project`."""
-    return Caller(key.owner, key.project or project, key.scope)
+    return Caller(key.owner, key.project or project, key.scope, key.id)
 
 
 def _digest(text: str) -> str:

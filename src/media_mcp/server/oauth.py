@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import jwt
-from jwt import PyJWKClient
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from media_mcp.job import Caller, Scope
-from media_mcp.server.auth import METADATA
+from media_mcp.media.names import shown
+from media_mcp.server.auth import METADATA, TOKEN
+from media_mcp.server.issuer import IssuerKeys
 from media_mcp.tables import OAuth
 
 # Only keys in pairs: with a shared secret, whoever can check a token could make one.
@@ -31,6 +31,7 @@ SCOPES: Mapping[str, Scope] = {
 PREFIX = "oauth:"  # so that no token can name a caller who has a key
 LEEWAY = 30  # seconds that clocks may differ
 _LONGEST = 16_384  # characters
+_LONGEST_SUBJECT = 200
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Tokens:
     def __init__(self, settings: OAuth, project: str) -> None:
         self._settings = settings
         self._project = project
-        self._keys = PyJWKClient(settings.jwks_url, timeout=10)
+        self._keys = IssuerKeys(settings.jwks_url)
 
     @property
     def metadata_url(self) -> str:
@@ -70,15 +71,21 @@ class Tokens:
         if token.count(".") != 2 or len(token) > _LONGEST:
             return None
         try:
-            claims = await anyio.to_thread.run_sync(self._claims, token)
-        except jwt.PyJWTError as error:
-            log.warning("A token was refused: %s", error)
+            claims = await self._claims(token)
+        except (jwt.PyJWTError, RecursionError) as error:
+            log.warning("A token was refused: %s", shown(str(error), 200))
             return None
-        scope = _scope(claims)
-        return Caller(f"{PREFIX}{claims['sub'][:200]}", self._project, scope) if scope else None
+        subject, scope = claims["sub"], _scope(claims)
+        if not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
+            log.warning("A token was refused: its sub is %s", shown(subject, 200) or "empty")
+            return None
+        return Caller(f"{PREFIX}{subject}", self._project, scope, TOKEN) if scope else None
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        key = self._keys.get_signing_key_from_jwt(token)
+    async def _claims(self, token: str) -> dict[str, Any]:
+        key_id = jwt.get_unverified_header(token).get("kid")
+        key = await self._keys.find(key_id) if isinstance(key_id, str) else None
+        if key is None:
+            raise jwt.InvalidKeyError("it is signed with a key that its issuer does not have")
         claims: dict[str, Any] = jwt.decode(
             token,
             key,

@@ -9,8 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from media_mcp.errors import BadInput, MediaError, NotConfigured, NotFound
+from media_mcp.errors import BadInput, Forbidden, MediaError, NotConfigured, NotFound
+from media_mcp.job import Caller
+from media_mcp.queue.sentences import forbidden
 from media_mcp.server.app import App
+from media_mcp.server.auth import CALLER
 from media_mcp.server.warming import warm_up
 
 PATH = "/v1/warm"
@@ -22,7 +25,7 @@ def warm_route(app: App) -> Route:
 
     async def answer(request: Request) -> JSONResponse:
         try:
-            told = _asked(await _body(request))
+            told = _allowed(request.scope.get(CALLER), _asked(await _body(request)))
             return JSONResponse(await warm_up(app, **told))
         except MediaError as error:
             body = {"type": error.code, "message": error.message, "hint": error.hint}
@@ -54,7 +57,22 @@ def _asked(body: bytes) -> dict[str, Any]:
     )
 
 
+def _allowed(caller: Caller | None, told: dict[str, Any]) -> dict[str, Any]:
+    """Return what is asked, if the caller may: what keeps others out of memory is an admin's."""
+    caller = caller or Caller()
+    if not caller.may_run:
+        raise forbidden("loads no models")
+    if caller.scope != "admin" and (told["pin"] is not None or told["keep_alive"] is not None):
+        raise Forbidden(
+            "pin and keep_alive take memory from everybody: an admin's key is needed.",
+            "Leave them out, or use a key with the scope admin.",
+        )
+    return told
+
+
 def _status(error: MediaError) -> int:
+    if isinstance(error, Forbidden):
+        return 403
     if isinstance(error, NotFound):
         return 404
     if isinstance(error, BadInput):

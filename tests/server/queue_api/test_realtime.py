@@ -183,7 +183,7 @@ async def test_a_client_that_is_gone_ends_its_turn(place: Place) -> None:
     answered = realtime.Realtime(None, None, None, None)._answer_all  # type: ignore[arg-type]
     await inbox.put("{")
     with anyio.fail_after(5), pytest.raises(OSError, match="gone"):
-        await answered(Line(), None, inbox)  # type: ignore[arg-type]
+        await answered(Line(), None, inbox, lambda: None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("query", ["?max_buffering=0", "?max_buffering=61", "?max_buffering=x"])

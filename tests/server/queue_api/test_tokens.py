@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from media_mcp.job import Caller
+from media_mcp.server.auth import Gate
 from media_mcp.server.queue_api.calls import BadRequest, Call
 from media_mcp.server.queue_api.keys import ServerKey
 from media_mcp.server.queue_api.target import Target
@@ -31,7 +32,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def tokens(clock: Clock) -> Tokens:
-    return Tokens(ServerKey(b"k" * 32), clock)
+    return Tokens(ServerKey(b"k" * 32), Gate(None), clock)
 
 
 def call(body: Any, method: str = "POST") -> Call:

@@ -31,6 +31,12 @@ class BadRequest(BadInput):
     code = "bad_request"
 
 
+class Unauthorized(BadInput):
+    """No key, or a wrong one; or one that is gone by now."""
+
+    code = "unauthorized"
+
+
 class TooLarge(BadInput):
     """A body of more bytes than are taken."""
 

@@ -14,7 +14,7 @@ from media_mcp.queue.attempt import only
 from media_mcp.server.app import App
 from media_mcp.server.auth import MESSAGE, Gate
 from media_mcp.server.queue_api import wire
-from media_mcp.server.queue_api.calls import Call, Gone, Reply, replied
+from media_mcp.server.queue_api.calls import Call, Gone, Reply, Unauthorized, replied
 from media_mcp.server.queue_api.files import Files
 from media_mcp.server.queue_api.keys import ServerKey
 from media_mcp.server.queue_api.links import Links
@@ -28,17 +28,12 @@ from media_mcp.server.queue_api.target import Headers, Target, target_of
 from media_mcp.server.queue_api.tokens import QUERY, Tokens, alias_of
 from media_mcp.server.queue_api.uploads import Uploads
 from media_mcp.server.queue_api.webhooks import Webhooks
+from media_mcp.server.staying import Staying
 
 KEYS = ".well-known/jwks.json"
 UPLOADS = "uploads"
 
 log = logging.getLogger(__name__)
-
-
-class Unauthorized(BadInput):
-    """No key, or a wrong one."""
-
-    code = "unauthorized"
 
 
 class QueueApi:
@@ -48,7 +43,7 @@ class QueueApi:
         self._gate = gate
         self._others = others
         self._key = ServerKey.load(app.settings.data_dir)
-        self._tokens = Tokens(self._key)
+        self._tokens = Tokens(self._key, gate)
         submitter = Submitter(app.catalog, app.intake, app.queue)
         links = Links(self._key, gate, app.settings.link_seconds)
         results = Results(app.catalog, app.media, links)
@@ -58,7 +53,7 @@ class QueueApi:
         limit = app.settings.max_input_bytes
         self._uploads = Uploads(app.media, app.queue, app.settings.data_dir / UPLOADS, limit)
         files = Files(app.queue, app.media, links)
-        self._storage = Storage(self._uploads, files, app.queue, self._key, links)
+        self._storage = Storage(self._uploads, files, app.queue, self._key, links, gate)
         self._webhooks = Webhooks(
             app.queue.outbox, results, self._key, allow_private=app.settings.allow_private_urls
         )
@@ -102,22 +97,25 @@ class QueueApi:
                 return
             if begun or not isinstance(error, MediaError):
                 log.error("A request of the queue API failed", exc_info=error)
-            reply = None if begun else _reply_of(error)
+            reply = None if begun else self._reply_of(error)
         if reply is not None:
             await _answer(call.scope, call.receive, original, reply)
 
     async def _reply(self, call: Call) -> Reply | None:
-        call.caller = await self._gate.identify(call.headers)
-        if call.scope["type"] == "websocket":
-            return await self._websocket(call)
         place = call.target.place
+        socket = call.scope["type"] == "websocket"
+        if place == "api" and not socket:  # that door asks who calls by itself
+            return await self._api(call)
+        call.caller = await self._gate.identify(call.scope)
+        if socket:
+            return await self._websocket(call)
         if place == "queue":
             return await self._queue(call)
         if place == "run":
             return await self._run(call)
         if place == "cdn":
             return await self._storage.cdn(call)
-        return await (self._rest(call) if place == "rest" else self._api(call))
+        return await self._rest(call)
 
     async def _queue(self, call: Call) -> Reply | None:
         """Submit to an endpoint, or do something with `…/requests/<id>`."""
@@ -145,6 +143,7 @@ class QueueApi:
         if what == "status":
             return await self._requests.status(call, job)
         if what == "status/stream":
+            call.send = Staying(call.send, lambda: self._stays(call))
             await self._streams.status(call, job)
             return None
         if what == "cancel":
@@ -159,6 +158,7 @@ class QueueApi:
         if call.method != "POST":
             return wire.wrong_method("POST")
         if streamed != endpoint:
+            call.send = Staying(call.send, lambda: self._stays(call))
             return await self._streams.run(call, streamed)
         return await self._requests.run(call, endpoint)
 
@@ -188,7 +188,7 @@ class QueueApi:
         if call.target.place != "run" or name == endpoint:
             return _nowhere()
         self._let_in(call, name)
-        await self._realtime.handle(call, name)
+        await self._realtime.handle(call, name, lambda: self._still_in(call))
         return None
 
     def _let_in(self, call: Call, endpoint: str) -> None:
@@ -196,7 +196,30 @@ class QueueApi:
         token = call.query().get(QUERY)
         if token is not None:
             call.caller = self._tokens.caller_of(token, endpoint)
+            self._gate.count(_check_known(call))
         _check_known(call)
+
+    async def _still_in(self, call: Call) -> Caller:
+        """Count what comes over a line that stays open, and return whose it is.
+
+        Raises `Unauthorized` once their key is gone, and `TooMany`.
+        """
+        call.caller = await self._gate.still(call.headers, _check_known(call))
+        self._gate.count(_check_known(call))
+        return _check_known(call)
+
+    async def _stays(self, call: Call) -> bool:
+        return await self._gate.still(call.headers, _check_known(call)) is not None
+
+    def _reply_of(self, error: Exception) -> Reply:
+        if not isinstance(error, MediaError):
+            return wire.bug().reply()
+        headers = [(b"www-authenticate", self._gate.asks)]
+        if isinstance(error, TooMany):
+            headers = [(b"retry-after", b"%d" % math.ceil(error.retry_after))]
+        elif not isinstance(error, Unauthorized):
+            headers = []
+        return wire.fault_of_error(error).reply(headers)
 
 
 def _target(scope: Scope, headers: Headers) -> Target | None:
@@ -228,15 +251,6 @@ def _reads(call: Call) -> bool:
 
 def _nowhere() -> Reply:
     return replied(404, {"detail": "Not Found", "message": "Not Found"})
-
-
-def _reply_of(error: Exception) -> Reply:
-    if not isinstance(error, MediaError):
-        return wire.bug().reply()
-    headers = [(b"www-authenticate", b"Key")] if isinstance(error, Unauthorized) else []
-    if isinstance(error, TooMany):
-        headers = [(b"retry-after", b"%d" % math.ceil(error.retry_after))]
-    return wire.fault_of_error(error).reply(headers)
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:

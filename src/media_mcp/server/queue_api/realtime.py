@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import msgpack
@@ -18,7 +18,7 @@ from media_mcp.errors import MediaError
 from media_mcp.job import JSON, Caller
 from media_mcp.queue import Queue
 from media_mcp.server.queue_api import wire
-from media_mcp.server.queue_api.calls import BadRequest, Call, Reply, parsed
+from media_mcp.server.queue_api.calls import BadRequest, Call, Reply, Unauthorized, parsed
 from media_mcp.server.queue_api.options import Options
 from media_mcp.server.queue_api.requests import Requests
 from media_mcp.server.queue_api.results import Results
@@ -27,9 +27,11 @@ from media_mcp.server.queue_api.submitter import Submitter
 MAX_FRAME = 4 * 2**20  # bytes
 BUFFERED = 8  # inputs that wait where the client sets no bound; then it is not read from
 MOST_BUFFERED = 60
+NOT_ALLOWED = 1008
 TOO_BIG = 1009
 
 log = logging.getLogger(__name__)
+LetIn: TypeAlias = Callable[[], Awaitable[Caller]]  # raises `Unauthorized` and `TooMany`
 
 
 class Realtime:
@@ -43,23 +45,27 @@ class Realtime:
         self._requests = requests
         self._results = results
 
-    async def handle(self, call: Call, endpoint: str) -> None:
-        """Serve one connection until the client leaves."""
+    async def handle(self, call: Call, endpoint: str, let_in: LetIn) -> None:
+        """Serve one connection until the client leaves; `let_in` is asked before each input."""
         model = await self._submitter.model(endpoint)
         inbox = Inbox(_buffering(call.query()))
         await call.receive()  # websocket.connect
         await call.send({"type": "websocket.accept"})
         async with anyio.create_task_group() as group:
-            group.start_soon(self._answer_all, call, model, inbox)
+            group.start_soon(self._answer_all, call, model, inbox, let_in)
             await _read_all(call, inbox)
             group.cancel_scope.cancel()
 
-    async def _answer_all(self, call: Call, model: Model, inbox: Inbox) -> None:
+    async def _answer_all(self, call: Call, model: Model, inbox: Inbox, let_in: LetIn) -> None:
         while True:
             frame = await inbox.take()
             try:
-                body = await self._run(call, model, _unpacked(frame))
+                body = await self._run(call, model, _unpacked(frame), await let_in())
                 await call.send({"type": "websocket.send", "bytes": body})
+            except Unauthorized as error:
+                close = {"code": NOT_ALLOWED, "reason": "the key is gone"}
+                await _complain(call, wire.fault_of_error(error))
+                return await call.send({"type": "websocket.close", **close})
             except OSError:  # the client is gone, which the reader will see, too
                 return
             except MediaError as error:
@@ -70,9 +76,8 @@ class Realtime:
                 log.exception("a realtime input failed")
                 await _complain(call, wire.bug())
 
-    async def _run(self, call: Call, model: Model, given: JSON) -> bytes:
+    async def _run(self, call: Call, model: Model, given: JSON, caller: Caller) -> bytes:
         """Return the packed result. Raises `Failed` for a job that made none."""
-        caller = call.caller or Caller()
         submitted = await self._submitter.submit(model, given, Options(), caller, call.target)
         try:
             job = await self._queue.wait(submitted.job.id, caller, inf)

@@ -83,7 +83,8 @@ class Requests:
     async def cancel(self, call: Call, job: Job) -> Reply:
         """Have a request stopped; the answer does not wait for that."""
         if not job.state.terminal:
-            job = await self._queue.cancel(job.id, job.caller, BY_CALLER, seconds=0)
+            caller = call.caller or Caller()
+            job = await self._queue.cancel(job.id, caller, BY_CALLER, seconds=0)
             if not job.state.terminal or job.state is JobState.CANCELLED:
                 return replied(202, {"status": "CANCELLATION_REQUESTED"}, wire.identity(job))
         return replied(400, {"status": "ALREADY_COMPLETED"}, wire.identity(job))

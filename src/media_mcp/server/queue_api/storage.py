@@ -18,6 +18,7 @@ from media_mcp.errors import BadInput, StorageFailed
 from media_mcp.job import JSON, Caller
 from media_mcp.queue import Queue
 from media_mcp.queue.sentences import forbidden
+from media_mcp.server.auth import Gate
 from media_mcp.server.queue_api.calls import BadRequest, Call, Reply, TooLarge, replied
 from media_mcp.server.queue_api.files import Files
 from media_mcp.server.queue_api.keys import ServerKey
@@ -51,6 +52,7 @@ class Storage:
         queue: Queue,
         key: ServerKey,
         links: Links,
+        gate: Gate,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._uploads = uploads
@@ -58,6 +60,7 @@ class Storage:
         self._queue = queue
         self._key = key
         self._links = links
+        self._gate = gate
         self._clock = clock
 
     async def rest(self, call: Call) -> Reply | None:
@@ -106,7 +109,7 @@ class Storage:
         return replied(
             200,
             {
-                "token": self._key.token("cdn", [caller.owner, caller.project], expires_at),
+                "token": self._key.token("cdn", self._gate.claims_of(caller), expires_at),
                 "token_type": "Bearer",
                 "base_url": call.target.origin,
                 "expires_at": datetime.fromtimestamp(expires_at, UTC).isoformat(),
@@ -154,25 +157,27 @@ class Storage:
         )
 
     def _ticket(self, order: Order) -> str:
-        claims = [
-            order.caller.owner,
-            order.caller.project,
-            order.file_name,
-            order.content_type,
-            order.lifetime,
-            order.name,
-        ]
+        who = self._gate.claims_of(order.caller)
+        claims = [who, order.file_name, order.content_type, order.lifetime, order.name]
         return self._key.token("upload", claims, self._clock() + TICKET_SECONDS)
 
-    def _order_of(self, ticket: str) -> Order:
+    def _order_of(self, call: Call, ticket: str) -> Order:
         claims = self._key.claims("upload", ticket, self._clock())
-        if claims is None:
+        who, *rest = claims or (None,)
+        caller = self._let_in(call, who)
+        if caller is None:
             raise Denied(
                 "This address for an upload is not one of this server's, or its time is over.",
                 "Initiate the upload again.",
             )
-        owner, project, *rest = claims
-        return Order(Caller(owner, project), *rest)
+        return Order(caller, *rest)
+
+    def _let_in(self, call: Call, claims: JSON) -> Caller | None:
+        """Return who a token or ticket was made for, if their key would let them in, and count."""
+        caller = self._gate.caller_of_claims(*claims) if claims else None
+        if caller is not None and call.caller is None:
+            self._gate.count(caller)
+        return caller and _may_upload(caller)
 
     def _bearer(self, call: Call) -> Caller:
         """Return who uploads: by the token that they were given, or by their key."""
@@ -180,8 +185,9 @@ class Storage:
         claims = None
         if scheme.lower() == "bearer":
             claims = self._key.claims("cdn", token.strip(), self._clock())
-        if claims is not None:
-            return Caller(*claims)
+        caller = self._let_in(call, claims)
+        if caller is not None:
+            return caller
         if call.caller is None:
             raise Denied(
                 "The token for uploads is missing or its time is over.",
@@ -203,14 +209,14 @@ class Storage:
         return replied(200, {"access_url": url})
 
     async def _put(self, call: Call) -> Reply:
-        order = self._order_of(call.target.path.rpartition("/")[2])
+        order = self._order_of(call, call.target.path.rpartition("/")[2])
         await self._uploads.whole(call, order)
         return replied(200, {"file_url": _file_url(call.target.origin, order)})
 
     async def _part(self, call: Call) -> Reply:
         """Take a part. Python reads the tag in a header, JavaScript in the body."""
         *_, ticket, number = call.target.path.split("/")
-        order = self._order_of(ticket)
+        order = self._order_of(call, ticket)
         if not number.isascii() or not number.isdecimal():
             raise BadRequest(f"{number[:40]!r} is no number of a part.", "Number them from 1.")
         if await self._queue.uploads.find(order.name or "") is not None:
@@ -222,7 +228,7 @@ class Storage:
     async def _complete(self, call: Call) -> Reply:
         """Join the parts; a call that is repeated is answered as the first one was."""
         ticket = call.target.path.split("/")[-2]
-        order = self._order_of(ticket)
+        order = self._order_of(call, ticket)
         tags = _tags(await call.json(MAX_LISTED))
         if not await self._done(order):
             try:

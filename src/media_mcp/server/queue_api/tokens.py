@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from media_mcp.job import JSON, Caller
+from media_mcp.server.auth import Gate
 from media_mcp.server.queue_api.calls import BadRequest, Call, Reply, replied
 from media_mcp.server.queue_api.keys import ServerKey
 from media_mcp.server.queue_api.wire import NAMESPACES, wrong_method
@@ -21,8 +22,9 @@ QUERY = "fal_jwt_token"
 class Tokens:
     """Makes tokens for apps, and reads them. An app is named without its owner, as `flux`."""
 
-    def __init__(self, key: ServerKey, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, key: ServerKey, gate: Gate, clock: Callable[[], float] = time.time) -> None:
         self._key = key
+        self._gate = gate
         self._clock = clock
 
     async def handle(self, call: Call) -> Reply:
@@ -37,16 +39,19 @@ class Tokens:
 
     def token(self, apps: Sequence[str], seconds: float, caller: Caller) -> str:
         """Return a token for `apps` that holds for `seconds`."""
-        claims = [caller.owner, caller.project, list(apps)]
+        claims = [list(apps), *self._gate.claims_of(caller)]
         return self._key.token(KIND, claims, self._clock() + seconds)
 
     def caller_of(self, token: str, endpoint: str) -> Caller | None:
-        """Return who may call `endpoint` with `token`; None if it is wrong, old or for others."""
+        """Return who may call `endpoint` with `token`; None if it is wrong, old or for others.
+
+        It lets in as far as the key it was made with does, and as long.
+        """
         claims = self._key.claims(KIND, token, self._clock())
         if claims is None:
             return None
-        owner, project, apps = claims
-        return Caller(owner, project) if alias_of(endpoint) in apps else None
+        apps, *who = claims
+        return self._gate.caller_of_claims(*who) if alias_of(endpoint) in apps else None
 
 
 def alias_of(endpoint: str) -> str:
