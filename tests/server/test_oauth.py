@@ -74,6 +74,17 @@ async def test_any_other_token_is_nobody_s(tokens, claims):
     assert await tokens.caller_of(token(**claims)) is None
 
 
+@pytest.mark.parametrize("subject", ["", "x" * 201, "ann\nbob", "ann\u202e"])
+async def test_a_subject_that_is_no_name_is_nobody_s(tokens, subject):
+    assert await tokens.caller_of(token(sub=subject)) is None
+
+
+async def test_subjects_that_begin_alike_are_told_apart(tokens):
+    long = [await tokens.caller_of(token(sub="x" * 199 + end)) for end in "ab"]
+    assert long[0] != long[1]
+    assert (await tokens.caller_of(token(sub="local"))).owner == "oauth:local"
+
+
 @pytest.mark.parametrize("text", ["", "a.b", "a.b.c", "x" * 20_000, "é.é.é", "..", "a.b.c.d"])
 async def test_what_is_no_token_is_nobody_s(tokens, text):
     assert await tokens.caller_of(text) is None

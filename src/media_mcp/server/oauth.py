@@ -72,7 +72,7 @@ class Tokens:
             return None
         try:
             claims = await self._claims(token)
-        except (jwt.PyJWTError, RecursionError) as error:
+        except jwt.PyJWTError as error:
             log.warning("A token was refused: %s", shown(str(error), 200))
             return None
         subject, scope = claims["sub"], _scope(claims)
