@@ -10,7 +10,7 @@ INSTALL := $(PIP) install --quiet --no-compile --constraint constraints.txt
 PROMPT ?= a red circle above a blue square on a yellow background
 export PROMPT
 
-.PHONY: help demo test lint types house docs tests fmt bench fuzz soak train wheel clean
+.PHONY: help demo test lint types house docs tests fmt bench load fuzz soak train wheel clean
 
 help:
 	@echo "make demo [PROMPT=…]  draw a picture through the real server, as an MCP client would"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint | fmt       check or mend the style"
 	@echo "make docs             write the generated pages under docs/"
 	@echo "make bench            measure against peers; writes docs/benchmarks.*"
+	@echo "make load             2,000 jobs queued, 200 clients waiting, for half an hour"
 	@echo "make fuzz             fuzz decoders and parsers for ten minutes, or FUZZ_SECONDS"
 	@echo "make soak             kill servers under a mixed load for an hour, or SOAK_SECONDS"
 	@echo "make train            train the embedded model from scratch"
@@ -53,6 +54,9 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.local
 	$(BIN)/python benchmarks/run.py
+
+load: $(VENV)/.local
+	@$(BIN)/python benchmarks/load.py
 
 fuzz: $(VENV)/.dev
 	@PYTHONPATH=tests/hostile $(BIN)/python tests/hostile/fuzz.py

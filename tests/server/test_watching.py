@@ -3,10 +3,12 @@
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio.lowlevel
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +19,7 @@ from media_mcp.server.auth import Gate
 from media_mcp.server.http import http_app
 from media_mcp.server.keyring import KeyRing
 from media_mcp.server.watching import transitions
+from media_mcp.server.watching.stalls import Stalls
 from storagekit import listening
 from support import Opened
 
@@ -137,3 +140,25 @@ def test_other_lines_keep_their_words_and_their_traceback() -> None:
         )
     told = json.loads(transitions.JsonFormatter().format(record))
     assert told["message"] == "It broke" and "ValueError: broken" in told["exception"]
+
+
+async def test_figures_tell_how_late_the_event_loop_is_and_what_the_process_holds(
+    opened: Opened,
+) -> None:
+    async with served(opened) as (_, http):
+        await figures(http)
+        time.sleep(0.3)  # noqa: ASYNC251 (that the loop stands still is what is measured)
+        told = await figures(http)
+        assert told["media_mcp_loop_stall_seconds_count",] >= 12
+        assert told["media_mcp_loop_stall_seconds_sum",] >= 0.25
+        assert told["process_open_fds",] > 0 and told["process_resident_memory_bytes",] > 0
+
+
+async def test_a_stall_counts_for_every_turn_that_it_kept_from_coming() -> None:
+    late: list[float] = []
+    Stalls(late.append, period=0.05).start()
+    time.sleep(0.5)  # noqa: ASYNC251
+    while not late:
+        await anyio.lowlevel.checkpoint()
+    assert len(late) >= 9 and late[0] >= 0.4
+    assert late[:9] == sorted(late[:9], reverse=True) and min(late) >= 0

@@ -45,10 +45,10 @@ class Agent:
         while not stop.is_set():
             try:
                 await self._session(stop, models, rest)
-            except* asyncio.CancelledError:
-                raise
-            except* Exception as group:
-                self._record.seen[f"mcp {type(_first(group)).__name__}"] += 1
+            except (Exception, BaseExceptionGroup) as error:
+                if isinstance(_first(error), asyncio.CancelledError):
+                    raise asyncio.CancelledError from None
+                self._record.seen[f"mcp {type(_first(error)).__name__}"] += 1
             await asyncio.sleep(0.2)
 
     async def _session(self, stop: asyncio.Event, models: tuple[str, ...], rest: float) -> None:

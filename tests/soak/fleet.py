@@ -126,7 +126,8 @@ class Server:
             for pid in (self.pid, *descendants(self.pid)):
                 with suppress(ProcessLookupError):
                     hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
-                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+                    if hard == resource.RLIM_INFINITY:  # decoders write nothing anyway
+                        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
     async def _started(self) -> asyncio.subprocess.Process:
         command = [str(MEDIA_MCP), "serve", "--http", f"127.0.0.1:{self.port}", "--wait", "20"]

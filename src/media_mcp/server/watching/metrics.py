@@ -9,17 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from media_mcp.backends.base import Backend
 from media_mcp.job import Job, JobState
 from media_mcp.queue import Queue, Tally
+from media_mcp.server.watching.stalls import Stalls
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 # Seconds: from a cached answer to an hour of video.
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+# Seconds: from what nobody feels to a server that hangs.
+STALLS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _LABELS = ("model", "route")
 
 
@@ -31,6 +40,7 @@ class Metrics:
         self._gauges = _Gauges(backends)
         self._registry = CollectorRegistry()
         self._registry.register(self._gauges)
+        ProcessCollector(registry=self._registry)
         self._jobs = Counter(
             "media_mcp_jobs", "Jobs that ended.", (*_LABELS, "state"), registry=self._registry
         )
@@ -42,12 +52,21 @@ class Metrics:
             ("route",),
             registry=self._registry,
         )
+        self._stalls = Stalls(
+            Histogram(
+                "media_mcp_loop_stall_seconds",
+                "How late the event loop comes to what is due.",
+                buckets=STALLS,
+                registry=self._registry,
+            ).observe
+        )
 
     def _histogram(self, name: str, words: str) -> Histogram:
         return Histogram(name, words, _LABELS, buckets=BUCKETS, registry=self._registry)
 
     def follow(self) -> Callable[[], None]:
-        """Begin to listen."""
+        """Begin to listen, and to time the event loop."""
+        self._stalls.start()
         return self._queue.subscribe(self.heard)
 
     def heard(self, job: Job) -> None:
