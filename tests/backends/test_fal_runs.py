@@ -159,15 +159,54 @@ async def test_a_call_that_is_cancelled_on_its_way_is_known_and_stopped(
     assert place.only.cancelled
 
 
-async def test_an_id_that_cannot_be_kept_stops_the_request(
-    place: Place, fal_of: Fals, fal_run: Runs
-) -> None:
+def on_a_full_disk(fails: int) -> Callable[[Report], Any]:
+    """Take reports, but for the first so many of a request's own id; `told` has the others."""
+    left = fails
+
     async def report(told: Report) -> None:
-        if told.message and told.message != ON_ITS_WAY:
+        nonlocal left
+        if told.kind == "remote" and told.message not in ("", ON_ITS_WAY) and left:
+            left -= 1
             raise StorageFailed("The disk is full.")
 
-    with pytest.raises(StorageFailed):
-        await fal_of().run(fal_run(report=report))
+    return report
+
+
+async def test_an_id_is_written_as_soon_as_the_disk_takes_it_and_the_request_goes_on(
+    place: Place, fal_of: Fals, fal_run: Runs
+) -> None:
+    result = await fal_of().run(fal_run(report=on_a_full_disk(2)))
+
+    assert result.outputs
+    assert place.count("submit") == 1 and not place.only.cancelled
+
+
+async def test_an_id_that_can_never_be_kept_stops_the_request_which_may_be_billed(
+    place: Place, fal_of: Fals, fal_run: Runs
+) -> None:
+    with pytest.raises(MaybeSpent, match=r"its result cannot be had \(The disk is full\)"):
+        await fal_of(patience_seconds=0.1).run(fal_run(report=on_a_full_disk(2**31)))
+
+    assert place.only.cancelled
+
+
+async def test_who_is_stopped_before_the_id_is_kept_stops_the_request(
+    place: Place, fal_of: Fals, fal_run: Runs
+) -> None:
+    failed = anyio.Event()
+    full = on_a_full_disk(2**31)
+
+    async def report(told: Report) -> None:
+        try:
+            await full(told)
+        except StorageFailed:
+            failed.set()
+            raise
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(fal_of().run, fal_run(report=report))
+        await failed.wait()
+        group.cancel_scope.cancel()
 
     assert place.only.cancelled
 

@@ -12,21 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from books import Books, peak_of
-from ground import PRICE
 
 if TYPE_CHECKING:
+    from chaoskit import Findings
     from soak import Soak
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 WIDTH, HEIGHT, LEFT = 720, 260, 50
 
 
-def figures(soak: Soak, books: Books) -> dict[str, Any]:
+def figures(soak: Soak, books: Books, found: Findings) -> dict[str, Any]:
     """Return what there is to tell of a run."""
     asks = soak.record.asks.values()
-    lines: Counter[str] = Counter()
-    for row in books.rows:
-        lines.update(row.lines)
     doors = Counter(door for ask in asks for door in [ask.door] * len(ask.ids))
     known = {job_id for ask in asks for job_id in ask.ids}
     unheard = sum(row.id not in known for row in books.rows)
@@ -41,15 +38,15 @@ def figures(soak: Soak, books: Books) -> dict[str, Any]:
         "ended": dict(sorted(Counter(row.state for row in books.rows).items())),
         "attempts": sum(row.attempt for row in books.rows),
         "blows": dict(sorted(soak.tally.items())),
-        "billed": round(sum(soak.place.billed().values()) * PRICE, 4),
-        "charged": round(lines["charge"], 4),
-        "unsure": round(lines["unsure"], 4),
+        "billed": round(found.billed, 4),
+        "charged": round(found.charged, 4),
+        "unsure": round(found.unsure, 4),
         "reserved": round(books.reserved, 4),
         "budgets": {
             name or "all": [most, round(peak_of(books, name), 4)]
             for name, most in books.ground.limits.items()
         },
-        "assets": len({json.loads(told)[0] for _, told in books.outputs}),
+        "assets": found.assets,
         "webhooks": dict(Counter(books.hooks.values())),
         "answers": dict(sorted(soak.record.seen.items())),
         "end": soak.end,

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from ground import PRICE
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from chaoskit import Billed
 from falplace import Place
 
 REFUSED = {"detail": [{"loc": ["body"], "msg": "No.", "type": "content_policy_violation"}]}
@@ -18,13 +20,13 @@ REFUSED = {"detail": [{"loc": ["body"], "msg": "No.", "type": "content_policy_vi
 
 @dataclass
 class Entry:
-    """A request in the book: whose prompt it is, when it is over, and what became of it.
+    """A request in the book: of which job it is, when it is over, and what became of it.
 
     `outcome` is made, refused (not billed) or cancelled; a cancelled one is billed if it was
     running already and the place feels like it.
     """
 
-    prompt: str
+    job: str
     starts: float
     ends: float
     outcome: str
@@ -44,23 +46,17 @@ class PaidPlace(Place):
         self._draw = draw
         self.book: dict[str, Entry] = {}
 
-    def billed(self) -> dict[str, int]:
-        """Return how many requests with each prompt were billed."""
-        counts: dict[str, int] = {}
-        for entry in self.book.values():
-            counts[entry.prompt] = counts.get(entry.prompt, 0) + entry.billed
-        return counts
-
-    def unfinished(self) -> int:
-        now = monotonic()
-        return sum(entry.state(now) != "COMPLETED" for entry in self.book.values())
+    def billed(self) -> list[Billed]:
+        """Return a line for each request that was billed."""
+        book = self.book.items()
+        return [Billed(entry.job, name, PRICE) for name, entry in book if entry.billed]
 
     async def submit(self, request: Request, body: bytes) -> Response:
-        name, prompt = uuid.uuid4().hex, (await request.json())["prompt"]
+        name, job = uuid.uuid4().hex, request.headers["idempotency-key"].partition(".")[0]
         starts = monotonic() + self._draw.uniform(0, 0.5)
         ends = starts + self._draw.uniform(0.2, 1.5)
         outcome = "refused" if self._draw.random() < 0.08 else "made"
-        self.book[name] = Entry(prompt, starts, ends, outcome, outcome == "made")
+        self.book[name] = Entry(job, starts, ends, outcome, outcome == "made")
         told = {"status": "IN_QUEUE", "request_id": name, "queue_position": 0}
         return JSONResponse(told, headers={"x-fal-request-id": name})
 
@@ -85,7 +81,7 @@ class PaidPlace(Place):
     def _outcome(self, entry: Entry) -> Response:
         if entry.outcome == "made":
             file = {"url": f"{self.base}/files/picture.png", "content_type": "image/png"}
-            return JSONResponse({"images": [file], "seed": 7, "prompt": entry.prompt})
+            return JSONResponse({"images": [file], "seed": 7, "prompt": "revised"})
         if entry.outcome == "refused":
             return JSONResponse(REFUSED, 422)
         return JSONResponse({"detail": "Request was cancelled"}, 499)

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import sqlite3
 import sys
@@ -37,15 +38,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 from storm import Storm, Weather
 
+from chaoskit import check_everything
 from falplace import served
 from faultproxy import faulty
 
 PAID = ("soak/paid",)
 LAST_SECONDS = 15.0  # for what callers are still waiting for when the storm is over
 DRAIN_SECONDS = 150.0
+TO_THE_LAST_HOOK = 300.0  # a soak as long as this waits until every webhook is told
 HOOK_SECONDS = 200.0  # more than a killed delivery is held back for
 LINES = {"ann": 4, "bob": 2, "cyd": 3, "dan": 2, "eve": 4, "fay": 2, "gus": 3}
 REST = 0.3  # seconds between two things that one line of a caller does
+
+
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?: .*\n)+(.*)", re.MULTILINE)
 
 
 class Soak:
@@ -193,7 +199,7 @@ class Soak:
         one, server = self.servers
         await one.down()
         await self._until("jobs", "SELECT count(*) FROM jobs WHERE ended_at IS NULL", DRAIN_SECONDS)
-        if self.seconds >= 300:
+        if self.seconds >= TO_THE_LAST_HOOK:
             due = "SELECT count(*) FROM webhooks WHERE state = 'due'"
             await self._until("webhooks", due, HOOK_SECONDS)
         self._say("Nothing is under way any more")
@@ -249,8 +255,11 @@ def main(docs: bool) -> int:
     soak = Soak(seconds, seed, folder)
     asyncio.run(soak.run())
     read = books.Books(soak.ground)
-    faults = [*soak.faults, *books.faults(read, soak.record, soak.place), *_tracebacks(folder)]
-    figures = ledger.figures(soak, read)
+    found = check_everything(soak.ground.data, soak.place.billed(), billing={"fal"})
+    faults = [*soak.faults, *books.faults(read, soak.record), *found.faults, *_tracebacks(folder)]
+    if seconds < TO_THE_LAST_HOOK:
+        faults = [fault for fault in faults if not fault.endswith("webhooks were never told")]
+    figures = ledger.figures(soak, read, found)
     (folder / "soak.json").write_text(json.dumps(figures, indent=1))
     print(ledger.table(figures))
     if docs and seconds >= 1800:
@@ -265,13 +274,13 @@ def main(docs: bool) -> int:
 
 
 def _tracebacks(folder: Path) -> list[str]:
-    found = []
-    for log in folder.glob("*.log"):
-        text = log.read_text(errors="replace")
-        count = text.count("Traceback (most recent call last)")
-        if count:
-            found.append(f"{log.name} holds {count} tracebacks")
-    return found
+    """Return the last line of each traceback in a log, but those of calls cut off by a shutdown."""
+    return [
+        f"{log.name} holds a traceback: {last}"
+        for log in folder.glob("*.log")
+        for last in _TRACEBACK.findall(log.read_text(errors="replace"))
+        if "graceful shutdown exceeded" not in last
+    ]
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from media_mcp.backends.fal.results import SEED, Results
 from media_mcp.backends.fal.uploads import Uploads
 from media_mcp.backends.fal.wire import ENDPOINT, Answer, Status, status_of, steps_in
 from media_mcp.catalog.requests import request_for
-from media_mcp.errors import BackendFailed, BadCard, MaybeSpent, MediaError
+from media_mcp.errors import BackendFailed, BadCard, MaybeSpent, MediaError, StorageFailed
 from media_mcp.faultpoints import Point
 from media_mcp.job import JSON, Result
 
@@ -125,13 +125,37 @@ class Trips:
             trip.request_id = await self._client.submit(trip.endpoint, body, key, say)
             faultpoints.reached(Point.REMOTE_SUBMITTED)
         trip.lines, trip.position, trip.started = 0, None, False
-        with anyio.CancelScope(shield=True):
+        await self._note_id(trip)
+        faultpoints.reached(Point.REMOTE_NOTED)
+
+    async def _note_id(self, trip: Trip) -> None:
+        """Write the request id; while the disk will not take it, try again, as it is paid for.
+
+        Raises `MaybeSpent` once that has gone on for too long: the request is stopped then, as
+        nobody could ever take it up.
+        """
+        patience = Patience(self._configuration.patience_seconds)
+        while True:
             try:
-                await trip.run.report(Report("remote", message=trip.request_id))
-                faultpoints.reached(Point.REMOTE_NOTED)
-            except Exception:  # nobody could ever take it up
+                with anyio.CancelScope(shield=True):
+                    return await trip.run.report(Report("remote", message=trip.request_id))
+            except StorageFailed as error:
+                why, seconds = error.message, patience.wait()
+            except Exception:
                 await self._client.cancel(trip.endpoint, trip.request_id)
                 raise
+            if seconds is None:
+                await self._client.cancel(trip.endpoint, trip.request_id)
+                raise out_of_sight(why, self._place(trip), retryable=False)
+            await self._wait_to_note(trip, seconds)
+
+    async def _wait_to_note(self, trip: Trip, seconds: float) -> None:
+        """Wait; who is stopped meanwhile leaves no request behind that nobody knows of."""
+        try:
+            await anyio.sleep(seconds)
+        except anyio.get_cancelled_exc_class():
+            await self._client.cancel(trip.endpoint, trip.request_id)
+            raise
 
     @asynccontextmanager
     async def _announced(self, run: Run) -> AsyncIterator[None]:
