@@ -73,10 +73,19 @@ def check_everything(
         check_jobs(jobs, found)
         check_joins(jobs, found)
         check_money(db, jobs, book, frozenset(billing), found)
-        check_outputs(db, data_dir / media, found)
-    check_shelf(data_dir / media, found)
-    check_leftovers(data_dir, data_dir / media, found)
+        check_outputs(db, found)
+    for shelf in shelves(data_dir / media):
+        check_shelf(shelf, found)
+        check_staging(shelf, found)
+    check_leftovers(data_dir, found)
     return found
+
+
+def shelves(media: Path) -> Iterator[Path]:
+    """Yield the folders of media: that of the local caller, and one for each other."""
+    if media.is_dir():
+        yield media
+        yield from media.glob("callers/*")
 
 
 def check_database(db: sqlite3.Connection, found: Findings) -> None:
@@ -179,7 +188,7 @@ def _settled_once(
         found.blame(f"job {job['id']} cost {job['cost']}, and the ledger says {usd}")
 
 
-def check_outputs(db: sqlite3.Connection, media: Path, found: Findings) -> None:
+def check_outputs(db: sqlite3.Connection, found: Findings) -> None:
     """What a job that succeeded made is there: its hash is its name, and its sidecar knows it."""
     rows = db.execute(
         "SELECT id, uri, asset FROM job_assets JOIN jobs ON jobs.n = job_assets.job "
@@ -189,22 +198,23 @@ def check_outputs(db: sqlite3.Connection, media: Path, found: Findings) -> None:
     )
     for job_id, uri, asset in rows.fetchall():
         found.assets += 1
-        if why := amiss(media, load_asset(asset)):
+        if why := amiss(load_asset(asset)):
             found.lost_assets += 1
             found.blame(f"job {job_id}: {uri[:24]}…: {why}")
 
 
-def amiss(media: Path, asset: Asset) -> str:
+def amiss(asset: Asset) -> str:
     """Return what is wrong with an asset that a row names; empty if nothing is."""
     sha256, path = asset.sha256, asset.path
+    shelf = path.parents[1]  # of its owner
     if not path.is_file():
         return "its file is gone"
     if hash_of(path) != sha256 or path.stat().st_size != asset.size:
         return "its file holds something else"
-    sidecar = media / "index" / sha256[:2] / f"{sha256}.json"
+    sidecar = shelf / "index" / sha256[:2] / f"{sha256}.json"
     if not sidecar.is_file():
         return "it has no sidecar"
-    if media / json.loads(sidecar.read_text())["file"] != path:
+    if shelf / json.loads(sidecar.read_text())["file"] != path:
         return "its sidecar names another file"
     return ""
 
@@ -228,13 +238,15 @@ def published(media: Path) -> Iterator[Path]:
             yield from folder.iterdir()
 
 
-def check_leftovers(data_dir: Path, media: Path, found: Findings) -> None:
-    """Nothing half done is left: no work folder, and after a day nothing staged."""
+def check_leftovers(data_dir: Path, found: Findings) -> None:
+    """No work folder is left."""
     work = data_dir / "work"
     for path in work.iterdir() if work.is_dir() else ():
         found.blame(f"the work folder {path.name} is left")
-    if not media.is_dir():
-        return
+
+
+def check_staging(media: Path, found: Findings) -> None:
+    """Nothing half done is left, after a day."""
     later = time.time() + DAYS
     with patch("media_mcp.media.shelf.time.time", lambda: later):
         Shelf(media)._open()
