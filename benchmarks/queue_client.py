@@ -32,19 +32,22 @@ class Pace(NamedTuple):
 
 
 class Line:
-    """One connection, one request at a time."""
+    """One connection, one request at a time, each with the key if there is one."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str = ""
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._shown = f"\r\nAuthorization: Key {key}\r\n".encode() if key else b"\r\n"
 
     @classmethod
-    async def to(cls, port: int) -> Line:
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+    async def to(cls, port: int, key: str = "") -> Line:
+        return cls(*await asyncio.open_connection("127.0.0.1", port), key)
 
     async def ask(self, request: bytes) -> bytes:
         """Send a request and return the body of the answer, which must be a good one."""
-        self._writer.write(request)
+        self._writer.write(request.replace(b"\r\n", self._shown, 1))
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         body = await (self._reader.readexactly(int(length[1])) if length else self._chunks())

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
-from media_mcp.backends.base import Readiness, Run
+from media_mcp.backends.base import Backend, Readiness, Run
 from media_mcp.catalog.model import Model
 from media_mcp.cli.rooms import run_async
 from media_mcp.job import JSON, Quote, Result, Route
-from media_mcp.server.app import open_app
+from media_mcp.server.app import App, open_app
 from media_mcp.server.auth import Gate
 from media_mcp.server.http import http_app, listen, web_server
 from media_mcp.server.mcp import McpServer, surface_of
@@ -45,18 +45,25 @@ class NoOp:
         """Nothing is held."""
 
 
-async def serve(settings: Settings, port: int) -> int:
+async def serve(
+    settings: Settings,
+    port: int,
+    backend: Backend,
+    change: Callable[[App], None] = lambda app: None,
+) -> int:
+    """Serve until a signal; `change` is what a measurement does to the app before."""
     async with AsyncExitStack() as stack:
-        app = await stack.enter_async_context(open_app(settings, backends={"no-op": NoOp()}))
+        app = await stack.enter_async_context(open_app(settings, backends={backend.name: backend}))
+        change(app)
         server = McpServer(surface_of(app))
         await stack.enter_async_context(server.running(app))
         with listen("127.0.0.1", port) as listener:
-            gate = Gate(settings.api_key, settings.project)
-            await web_server(http_app(server, app, gate)).serve(sockets=[listener])
+            web = web_server(http_app(server, app, Gate.of(settings)))
+            await web.serve(sockets=[listener])
     return 0
 
 
 if __name__ == "__main__":
     cards, data, port = sys.argv[1:]
     given = load_settings(data_dir=Path(data), catalog_dirs=[Path(cards)])
-    sys.exit(run_async(partial(serve, given, int(port)), many=True))
+    sys.exit(run_async(partial(serve, given, int(port), NoOp()), many=True))

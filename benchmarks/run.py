@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import guards
 import listing
 import loading
 import local
@@ -26,7 +27,7 @@ Measure = Callable[[Bench], Row | Iterator[Row]]
 DOCS = HERE / "docs"
 HERE_ALONE = ("drawing", "cold-start", "swap", "lora")
 WITHOUT_PEER = frozenset(
-    {"queue", "status", "subscribers", *HERE_ALONE}
+    {"queue", "status", "subscribers", "guards", *HERE_ALONE}
 )  # FastMCP is none of theirs
 NAMES: Mapping[str, Measure] = {
     "start": measures.start,
@@ -39,6 +40,7 @@ NAMES: Mapping[str, Measure] = {
     "queue": queueing.jobs,
     "status": queueing.status,
     "subscribers": queueing.subscribers,
+    "guards": guards.guards,
     "drawing": measures.drawing,
     "cold-start": local.cold_start,
     "swap": local.swap,

@@ -132,10 +132,18 @@ class Server(Talk):
 
 
 class WebServer(Talk):
-    """A child that serves MCP at `/mcp` on this machine's `port`, in one of the two eras."""
+    """A child that serves MCP at `/mcp` on this machine's `port`, in one of the two eras.
+
+    `key` is shown with every request, where there is one.
+    """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], port: int, era: str
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        port: int,
+        era: str,
+        key: str = "",
     ) -> None:
         self._era = era
         self._process = subprocess.Popen(
@@ -149,6 +157,7 @@ class WebServer(Talk):
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
             "MCP-Protocol-Version": era,
+            **({"Authorization": f"Bearer {key}"} if key else {}),
         }
         self._connection = self._connected(port)
         # A port may be open before what serves it is ready: the first answer is waited for here.
@@ -163,12 +172,20 @@ class WebServer(Talk):
             params = {**params, "_meta": ENVELOPE}
             self._headers["Mcp-Method"] = method
         answer = self._post(self._request(method, params))
-        if b'"result":' not in answer[:120]:
+        if b'"result":' not in answer.rpartition(b"data: ")[2][:120]:
             raise RuntimeError(f"{method} failed: {answer.decode()}")
         return answer
 
-    def close(self) -> None:
+    def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self.raw(method, params)
+        return dict(json.loads(answer.rpartition(b"data: ")[2])["result"])
+
+    def hang_up(self) -> None:
+        """Close the connection; the next request opens another."""
         self._connection.close()
+
+    def close(self) -> None:
+        self.hang_up()
         self._process.terminate()
 
     def _post(self, body: bytes) -> bytes:
