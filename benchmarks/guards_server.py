@@ -28,7 +28,7 @@ OWNER = "ann"
 PRICE, SECONDS = 0.001, 1.0
 MANY = 10**9
 BUDGET = {"usd": MANY, "usd_per_day": MANY, "gpu_seconds": MANY, "gpu_seconds_per_day": MANY}
-LIMITS = {"jobs_at_once": MANY, "jobs_per_minute": MANY, "requests_per_minute": MANY}
+LIMITS = {"jobs_at_once": 1000, "jobs_per_minute": 1000, "requests_per_minute": MANY}
 GUARDS = {
     "budget": BUDGET,
     "limits": LIMITS,

@@ -250,3 +250,26 @@ async def test_the_day_of_a_limit_is_that_of_utc():
 
 async def done(result):
     return result
+
+
+async def test_what_is_left_is_of_all_the_lines_of_the_day_and_of_whose_they_are(house, tools):
+    moment = [NOW]
+    caps = {
+        "budget": {"usd": 9.0, "usd_per_day": 9.0},
+        "projects": {"films": {"budget": {"usd": 9.0}}},
+        "callers": {"ann": {"budget": {"usd": 9.0, "usd_per_day": 9.0}}},
+    }
+    async with house.queue(house.backend(), clock=lambda: moment[0], **caps) as queue:
+        for owner, project in (("ann", "films"), ("ann", "default"), ("bob", "films")):
+            for day in range(2):
+                moment[0] = NOW + day * 86_400
+                made = await queue.submit(tools.call(f"{day}", owner=owner, project=project))
+                await queue.wait(made.job.id, Caller(owner, project), 10)
+        left = (await queue.books.spend(Caller("ann", "films")))["left"]
+    assert left == {
+        "budget.usd": 9 - 6 * 0.25,
+        "budget.usd_per_day": 9 - 3 * 0.25,
+        "projects.films.budget.usd": 9 - 4 * 0.25,
+        "callers.ann.budget.usd": 9 - 4 * 0.25,
+        "callers.ann.budget.usd_per_day": 9 - 2 * 0.25,
+    }

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from media_mcp.job import Asset, Caller, Event, Failure, Job, JobState, MediaKind, Route
+from media_mcp.queue.budget import Limit
 from media_mcp.queue.sqlite import SqliteStore
 from media_mcp.queue.sqlite.connection import connect
-from media_mcp.queue.sqlite.migrations import INLINE, LEDGER, MIGRATIONS
+from media_mcp.queue.sqlite.migrations import INLINE, MIGRATIONS
 from media_mcp.queue.store import Ending, Instance, Upload
 from support import first_claim
 
@@ -45,9 +46,9 @@ INSERT INTO ledger (job, owner, project, model, backend, at, kind, usd, gpu_seco
 PICTURE = Asset(RED, Path("/a.png"), MediaKind.IMAGE, "image/png", 9, 4, 2, None, "images")
 
 
-@pytest.fixture(params=range(1, MIGRATIONS.index(LEDGER) + 1))
+@pytest.fixture(params=range(1, len(MIGRATIONS)))
 async def store(request, tmp_path, anyio_backend):
-    """A store on a file of each version before the ledger, with rows."""
+    """A store on a file of each version before this one, with rows."""
     path = tmp_path / "jobs.sqlite"
     with closing(connect(path, 1.0, MIGRATIONS[: request.param])) as db:
         for statement in ROWS.split(";\n"):
@@ -85,6 +86,14 @@ async def test_jobs_events_and_assets_are_read_as_they_were(store):
     assert await store.events("done") == [Event("done", 1, 10, "state", message="queued for local")]
     assert await store.assets("ann") == [PICTURE]
     assert (await store.spend("ann"))["cost"] == 0.25
+
+
+async def test_what_was_spent_counts_against_the_limits(store):
+    whose = {"all": {}, "ann": {"owner": "ann"}, "bob": {"owner": "bob"}}
+    days = {"then": {"since": 0.0}, "today": {"since": NOW - NOW % 86_400}}
+    limits = [Limit("usd", 1.0, name, **given) for name, given in (whose | days).items()]
+    left = {"all": 0.75, "ann": 0.75, "bob": 1.0, "then": 0.75, "today": 1.0}
+    assert await store.left(limits) == left
 
 
 async def test_what_waited_runs(store):

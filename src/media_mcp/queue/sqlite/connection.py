@@ -53,9 +53,19 @@ def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> N
                 "Upgrade with: pip install -U media-mcp, or point data_dir at another folder.",
             )
         for script in migrations[version:]:
-            for statement in script.split(";"):
+            for statement in _statements(script):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; a trigger holds semicolons of its own."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _version(db: sqlite3.Connection) -> int:

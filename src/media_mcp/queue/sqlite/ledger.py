@@ -7,10 +7,10 @@ set aside and not given back belongs to jobs that have not ended, and a job is c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from media_mcp.queue.budget import Limit, Need, too_many_a_minute, too_many_at_once
+from media_mcp.queue.budget import DAY_SECONDS, Limit, Need, too_many_a_minute, too_many_at_once
 from media_mcp.queue.sqlite.pen import Pen
 from media_mcp.queue.store import Tally
 
@@ -43,8 +43,10 @@ def _unfinished(db: sqlite3.Connection, owner: str) -> int:
 
 def reserve(pen: Pen, number: int, need: Need) -> None:
     """Set aside what a job may cost. Raises `OverBudget` where a limit leaves less than that."""
-    for limit, wanted in need.binding():
-        limit.check(used(pen.db, limit), wanted)
+    binding = list(need.binding())
+    counted = used(pen.db, [limit for limit, _ in binding])
+    for (limit, wanted), total in zip(binding, counted, strict=True):
+        limit.check(total, wanted)
     _set_aside(pen, number, "reserve", need.usd, need.gpu_seconds or 0.0)
 
 
@@ -79,23 +81,45 @@ ON CONFLICT DO NOTHING
 """
 
 
-def used(db: sqlite3.Connection, limit: Limit) -> float:
-    """Return what is spent and set aside of a limit."""
-    whose = {"owner": limit.owner, "project": limit.project}
-    mine = "owner = coalesce(:owner, owner) AND project = coalesce(:project, project)"
-    aside = "reserved" if limit.unit == "usd" else "reserved_gpu"
+def used(db: sqlite3.Connection, limits: Iterable[Limit]) -> list[float]:
+    """Return what is spent and set aside of each limit."""
+    aside = db.execute(_ASIDE).fetchall()
+    return [_spent(db, limit) + _aside(aside, limit) for limit in limits]
+
+
+_ASIDE = """
+SELECT owner, project, total(reserved) AS usd, total(reserved_gpu) AS gpu_seconds FROM jobs
+WHERE reserved > 0 OR reserved_gpu > 0 GROUP BY project, owner
+"""
+
+
+def _aside(rows: Iterable[sqlite3.Row], limit: Limit) -> float:
+    return sum(
+        float(row[limit.unit])
+        for row in rows
+        if limit.owner in (None, row["owner"]) and limit.project in (None, row["project"])
+    )
+
+
+def _spent(db: sqlite3.Connection, limit: Limit) -> float:
+    """The table `spent` has a line for each day, owner and project, and one for all days."""
+    days = "day = -1" if limit.since is None else "day >= :day"
     (total,) = db.execute(
-        f"SELECT (SELECT total({limit.unit}) FROM ledger "  # noqa: S608
-        f"WHERE {SPENT} AND at >= :since AND {mine}) + (SELECT total({aside}) FROM jobs "
-        f"WHERE (reserved > 0 OR reserved_gpu > 0) AND {mine})",
-        {**whose, "since": limit.since or 0.0},
+        f"SELECT total({limit.unit}) FROM spent WHERE {days} "  # noqa: S608
+        "AND owner = coalesce(:owner, owner) AND project = coalesce(:project, project)",
+        {
+            "owner": limit.owner,
+            "project": limit.project,
+            "day": int((limit.since or 0.0) // DAY_SECONDS),
+        },
     ).fetchone()
     return float(total)
 
 
-def left(db: sqlite3.Connection, limits: Iterable[Limit]) -> dict[str, float]:
+def left(db: sqlite3.Connection, limits: Sequence[Limit]) -> dict[str, float]:
     """Return what is left of each limit, by the name of its setting."""
-    return {limit.setting: max(0.0, limit.most - used(db, limit)) for limit in limits}
+    counted = zip(limits, used(db, limits), strict=True)
+    return {limit.setting: max(0.0, limit.most - total) for limit, total in counted}
 
 
 def spend(db: sqlite3.Connection, owner: str) -> dict[str, Any]:

@@ -167,4 +167,27 @@ ALTER TABLE jobs ADD COLUMN inline INTEGER NOT NULL DEFAULT 0;
 UPDATE jobs SET inline = 1 WHERE json_type(arguments, '$.sync_mode') = 'true'
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE, LEDGER, BATCH, INLINE)
+# Until now each limit added up all lines there were. Day -1 is all days; a day is 86,400 s of UTC.
+SPENT = """
+CREATE TABLE spent (
+    day         INTEGER NOT NULL,
+    owner       TEXT NOT NULL,
+    project     TEXT NOT NULL,
+    usd         REAL NOT NULL,
+    gpu_seconds REAL NOT NULL,
+    PRIMARY KEY (day, owner, project)
+) WITHOUT ROWID;
+INSERT INTO spent SELECT -1, owner, project, total(usd), total(gpu_seconds)
+    FROM ledger WHERE kind IN ('charge', 'unsure') GROUP BY owner, project;
+INSERT INTO spent SELECT CAST(at / 86400 AS INTEGER), owner, project, total(usd), total(gpu_seconds)
+    FROM ledger WHERE kind IN ('charge', 'unsure') GROUP BY 1, owner, project;
+CREATE TRIGGER ledger_adds AFTER INSERT ON ledger WHEN new.kind IN ('charge', 'unsure') BEGIN
+    INSERT INTO spent VALUES
+        (-1, new.owner, new.project, new.usd, new.gpu_seconds),
+        (CAST(new.at / 86400 AS INTEGER), new.owner, new.project, new.usd, new.gpu_seconds)
+    ON CONFLICT DO UPDATE SET
+        usd = usd + excluded.usd, gpu_seconds = gpu_seconds + excluded.gpu_seconds;
+END
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE, LEDGER, BATCH, INLINE, SPENT)
