@@ -36,8 +36,8 @@ def crowded(pen: Pen, owner: str, need: Need) -> None:
 
 def _unfinished(db: sqlite3.Connection, owner: str) -> int:
     """Count by the indexes of queued and of running jobs, which hold no others."""
-    count = "SELECT count(*) FROM jobs WHERE state = '{}' AND owner = :owner"
-    query = f"SELECT ({count.format('queued')}) + ({count.format('running')})"
+    count = "(SELECT count(*) FROM jobs INDEXED BY jobs_{0} WHERE state = '{0}' AND owner = :owner)"
+    query = f"SELECT {count.format('queued')} + {count.format('running')}"
     return int(db.execute(query, {"owner": owner}).fetchone()[0])
 
 
