@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from media_mcp.errors import BadSettings
+from media_mcp.errors import BadSettings, OverBudget
+from media_mcp.job import Caller, Quote
+from media_mcp.queue.budget import need
 from media_mcp.queue.routing import rules_of
 from media_mcp.settings import FILE_NAME, Settings, load_settings
 
@@ -125,6 +127,33 @@ def test_a_working_folder_spends_less_than_its_user_and_never_more(
     assert {name: getattr(told, name) for name in counts} == counts
 
 
+@pytest.mark.parametrize("table", ["budget", "projects.films.budget", "callers.local.budget"])
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_who_limits_money_has_the_word_on_what_unknown_prices_count_as(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, table: str, by_environment: bool
+) -> None:
+    files = [nowhere / "own.toml", nowhere / FILE_NAME]
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    files[1].write_text(f"[{table}]\nusd_if_unknown = 0")
+    if by_environment:
+        monkeypatch.setenv("MEDIA_MCP_BUDGET", '{"usd": 5}')
+    else:
+        files[0].write_text("[budget]\nusd = 5")
+    told, ann = load_settings(), Caller("local", "films")
+    with pytest.raises(OverBudget, match="Nobody knows what it costs"):
+        need(told, ann, Quote("fal", None, None), 0.0)
+
+
+def test_what_licences_a_project_may_use_is_its_users_word(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [nowhere / "own.toml", nowhere / FILE_NAME]
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    files[0].write_text("licences = ['MIT']")
+    files[1].write_text("[projects.films]\nlicences = ['*']")
+    assert rules_of(load_settings(), "films").licences == ["MIT"]
+
+
 @pytest.mark.parametrize("name", ["allow_private_urls", "allow_remote_code", "allow_hub_loras"])
 def test_what_is_dangerous_only_the_users_own_file_allows(
     nowhere: Path,
@@ -160,6 +189,9 @@ def test_a_working_folder_names_no_program_to_run(
         ("", "[oauth]\nissuer = 'https://x.example'\naudience = 'x'", "oauth", None),
         ("licences = ['MIT']", "licences = ['*']", "licences", ["MIT"]),
         ("", "licences = ['MIT']", "licences", ["MIT"]),
+        ("", "fal_key = 'theirs'", "fal_key", None),
+        ("data_dir = '/mine'", "data_dir = 'elsewhere'", "data_dir", Path("/mine")),
+        ("catalog_dirs = []", "catalog_dirs = ['cheap']", "catalog_dirs", []),
         ("", "retry_bad_output = 'always'", "retry_bad_output", "free"),
         ("retry_bad_output = 'always'", "", "retry_bad_output", "always"),
         ("retry_bad_output = 'always'", "retry_bad_output = 'never'", "retry_bad_output", "never"),
@@ -258,12 +290,13 @@ def test_a_file_that_is_no_toml_is_told(nowhere: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["api_key", "fal_key"])
-def test_a_secret_is_never_shown(nowhere: Path, name: str) -> None:
-    (nowhere / "media-mcp.toml").write_text(f'{name} = "hush"\n')
+def test_a_secret_is_never_shown(nowhere: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setitem(Settings.model_config, "toml_file", [nowhere / "own.toml"])
+    (nowhere / "own.toml").write_text(f'{name} = "hush"\n')
     settings = load_settings()
     assert getattr(settings, name).get_secret_value() == "hush"
     assert "hush" not in repr(settings)
-    (nowhere / "media-mcp.toml").write_text(f'{name} = ["hush"]\n')
+    (nowhere / "own.toml").write_text(f'{name} = ["hush"]\n')
     with pytest.raises(BadSettings, match=rf"Setting {name}.*given: something secret") as caught:
         load_settings()
     assert "hush" not in str(caught.value)

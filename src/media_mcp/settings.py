@@ -92,7 +92,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default_factory=default_data_dir,
-        description="Where jobs and media live. Several servers may share one folder.",
+        description=f"Where jobs and media live. Several servers may share one folder. {_OWN}",
     )
     tools: str = Field(
         default="featured",
@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     )
     catalog_dirs: list[Path] = Field(
         default_factory=lambda: [config_dir() / "catalog", Path("catalog")],
-        description="Folders of model cards laid over the catalog that ships, by model id.",
+        description=f"Folders of model cards laid over the catalog that ships, by model id. {_OWN}",
     )
     rehearse: bool = Field(
         default=False, description="Run every model on the rehearsal backend: free stand-in media."
@@ -275,7 +275,8 @@ class Settings(BaseSettings):
         f"worker then fetches. Files, media:// URIs and URLs may always be given. {_OWN}",
     )
     fal_key: SecretStr | None = Field(
-        default=None, description="The key for fal, where the environment has no FAL_KEY."
+        default=None,
+        description=f"The key for fal, where the environment has no FAL_KEY. {_OWN}",
     )
     overdue_seconds: float = Field(
         default=60.0,

@@ -25,12 +25,16 @@ OWN = frozenset(
         "allow_hub_loras",
         "worker_python",
         "oauth",
+        "data_dir",  # where the keys are, and the ledger that budgets are counted by
+        "fal_key",  # whose owner sees what is sent there
+        "catalog_dirs",
     }
 )
 MINE = frozenset({"api_key", "licences"})  # what it may say only where the user says nothing
 MOST_BYTES = 2**16  # of a file; the parser takes seconds for some
 MOST_DEEP = 16
-FIRST = "usd_if_unknown"  # but this one: what the user's own table leaves out stays left out
+FIRST = "usd_if_unknown"  # but of this only the user's own counts, who limits what is spent
+BUDGETS = ("budget", "projects", "callers")  # what such limits are part of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,23 @@ class Files(TomlConfigSettingsSource):
             for name, key in strictness.items()
         }
         self._usual = {name: fields[name].get_default() for name in strictness}
+        self._own: dict[str, Any] = {}
         super().__init__(settings, deep_merge=True)
 
     def _read_files(self, files: Any, deep_merge: bool = False) -> dict[str, Any]:
         told = super()._read_files(files, deep_merge)
         read = [self._read_file(path) for path in self._existing_files(files)]
         has_own = Path(files[0]).is_file()
-        own = read[0] if has_own else {}
+        own = self._own = read[0] if has_own else {}
         _keep_own(told, own, self._scales)
         tighten(told, [self._usual | own, *read[has_own:]], self._scales)
         _least(told, read)
+        return told
+
+    def __call__(self) -> dict[str, Any]:
+        told = super().__call__()
+        if any(name in self._own or name in self.current_state for name in BUDGETS):
+            _keep_first(told, self._own)
         return told
 
     def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
@@ -97,8 +108,23 @@ def _keep_own(told: dict[str, Any], own: Mapping[str, Any], scales: Mapping[str,
         if told[name] != own[name]:
             _pass_over(name)
         told[name] = own[name]
+    for project, table in _tables(told).items():
+        for name in MINE & table.keys():
+            table[name] = _said(own, project, name) or table[name]
     if isinstance(told.get("roots"), list) and told["roots"] != own.get("roots"):
         _narrow(told, own.get("roots", []))
+
+
+def _keep_first(told: dict[str, Any], own: Mapping[str, Any]) -> None:
+    """Let only what `own` says of `FIRST` stand, in tables within tables, too."""
+    for name, value in list(told.items()):
+        said = own.get(name)
+        if isinstance(value, dict):
+            _keep_first(value, said if isinstance(said, dict) else {})
+        elif name == FIRST and value != said:
+            _pass_over(name)
+            told.pop(name)
+            told |= {} if said is None else {name: said}
 
 
 def _narrow(told: dict[str, Any], own: Sequence[Any]) -> None:
@@ -168,10 +194,7 @@ def _least(told: dict[str, Any], files: Sequence[Mapping[str, Any]]) -> None:
 def _smallest(told: dict[str, Any], tables: Sequence[Mapping[str, Any]]) -> None:
     for name in list(told):
         said = [table[name] for table in tables if name in table]
-        if name == FIRST and len(tables) > 1:
-            told.pop(name)
-            told |= {name: tables[0][name]} if name in tables[0] else {}
-        elif all(_is_amount(value) for value in said):
+        if name != FIRST and all(_is_amount(value) for value in said):
             told[name] = min(said)
 
 
