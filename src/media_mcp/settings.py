@@ -35,6 +35,7 @@ from media_mcp.tables import (
 from media_mcp.tightening import Files
 
 FILE_NAME = "media-mcp.toml"
+WORKING_CATALOG = Path("catalog")  # in whichever folder one works: it may have come with that
 _DEVICE = r"(auto|all|cpu|mps|cuda(:\d{1,3})?)"
 DEVICES = rf"^{_DEVICE}( *, *{_DEVICE})*$"
 PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -180,7 +181,7 @@ class Settings(BaseSettings):
         "in the working folder can name only what lies in there, or in the user's own roots.",
     )
     catalog_dirs: list[Path] = Field(
-        default_factory=lambda: [config_dir() / "catalog", Path("catalog")],
+        default_factory=lambda: [config_dir() / "catalog", WORKING_CATALOG],
         description=f"Folders of model cards laid over the catalog that ships, by model id. {_OWN}",
     )
     rehearse: bool = Field(
@@ -310,6 +311,11 @@ class Settings(BaseSettings):
         "with another seed, unless its caller gave one: free (where it costs nothing), never, "
         "always.",
     )
+
+    @property
+    def doubted_dirs(self) -> list[Path]:
+        """Folders of cards whose word on hosted prices does not count: nobody has named them."""
+        return [] if "catalog_dirs" in self.model_fields_set else [WORKING_CATALOG]
 
     @classmethod
     def settings_customise_sources(

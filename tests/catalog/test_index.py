@@ -159,3 +159,38 @@ def test_a_place_that_runs_a_known_model_is_one_more_route(tmp_path: Path, cache
     assert model
     assert "gpu-box" in [route.backend for route in model.routes]
     assert {"fal", "local"} <= {route.backend for route in model.routes}
+
+
+CHEAP = "id: fal-ai/flux/dev\nroutes: [{backend: fal, price: {amount: 0, unit: image}}]\n"
+OTHER = "id: fal-ai/flux/dev\nroutes: [{backend: fal, spec: {set: {num_images: 4}}}]\n"
+
+
+@pytest.mark.parametrize("card", [CHEAP, OTHER, "id: fal-ai/flux/dev\nspeed: instant\n"])
+def test_what_came_with_a_folder_has_no_word_on_hosted_prices(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, card: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("catalog")
+    folder.mkdir()
+    (folder / "cheap.yaml").write_text(card)
+    trusted = open_index([folder], cache).model("fal-ai/flux/dev")
+    doubted = open_index([folder], cache, [folder]).model("fal-ai/flux/dev")
+    assert trusted and doubted
+    told = {route.backend: route.price for route in doubted.routes}
+    assert told["fal"] is not None and told["fal"].certainty == "unknown"
+    kept = {route.backend: route.price for route in trusted.routes}
+    assert told.get("local") == kept.get("local")
+    assert open_index([folder], cache, [folder]).model("fal-ai/flux/schnell").routes[0].price
+
+
+def test_nor_have_its_lines_of_a_catalog(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("catalog")
+    folder.mkdir()
+    lines = (shipped_folder() / "fal.jsonl").read_text().splitlines()
+    known = next(line for line in lines if '"id":"fal-ai/flux/dev"' in line)
+    (folder / "fal.jsonl").write_text(f"{known.replace('fal-ai/flux/dev', 'me/free')}\n")
+    assert open_index([folder], cache).model("me/free")
+    assert open_index([folder], cache, [folder]).model("me/free") is None

@@ -29,12 +29,13 @@ class Catalog:
         self._models = given
 
     @classmethod
-    def load(cls, folders: Sequence[Path] = ()) -> Catalog:
+    def load(cls, folders: Sequence[Path] = (), doubted: Sequence[Path] = ()) -> Catalog:
         """Open our models and those of `folders`, later ones replacing earlier ones by id.
 
+        What cards in the folders `doubted` change costs nobody knows what where it is hosted.
         Raises `BadCard`.
         """
-        return cls(index=open_index(folders, cache_dir()))
+        return cls(index=open_index(folders, cache_dir(), doubted))
 
     @property
     def heads(self) -> Sequence[Head]:

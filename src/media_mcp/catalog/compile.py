@@ -15,10 +15,14 @@ from media_mcp.catalog.endpoints import load_endpoints
 from media_mcp.catalog.glossary import Glossary
 from media_mcp.catalog.index import Index, connect, write
 from media_mcp.catalog.model import Model, tool_name
+from media_mcp.catalog.pricing import is_hosted
 from media_mcp.catalog.schema import input_schema
 from media_mcp.catalog.search import INTENTS, compile_words
 from media_mcp.catalog.sources import WORDS, shipped_folder
 from media_mcp.errors import BadCard
+from media_mcp.job import Price
+
+UNTOLD = Price(0.0, "call", "unknown", note="a card in the working folder has no word on prices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,14 @@ class Content:
     bare: Mapping[str, Model]
 
 
-def content_of(folders: Sequence[Path]) -> Content:
-    """Return what `folders` declare. Raises `BadCard`."""
-    endpoints = load_endpoints(folders, Glossary.load(folders[0] / WORDS))
-    models = _with_own_tools(models_of(endpoints, folders))
+def content_of(folders: Sequence[Path], doubted: Sequence[Path] = ()) -> Content:
+    """Return what `folders` declare: `doubted` ones by cards alone, without hosted prices.
+
+    Raises `BadCard`.
+    """
+    vouched = [folder for folder in folders if folder not in doubted]
+    endpoints = load_endpoints(vouched, Glossary.load(folders[0] / WORDS))
+    models = [_doubted(m, doubted) for m in _with_own_tools(models_of(endpoints, folders))]
     carded = [m.id for m in models if m.id in endpoints and not _generated(m)]
     bare = {name: model_of(endpoints[name], endpoints[name]["source"]) for name in carded}
     placed = (_in_place(model, folders[0]) for model in models)
@@ -54,6 +62,17 @@ def in_memory(content: Content) -> Index:
 def index_of(models: Iterable[Model]) -> Index:
     """Index models that no file declares. Raises `BadCard` where two share a tool name."""
     return in_memory(Content(sorted(_with_own_tools(models), key=lambda model: model.id), {}))
+
+
+def _doubted(model: Model, folders: Sequence[Path]) -> Model:
+    """Take the prices of hosted routes out of a model that a card in one of `folders` has changed.
+
+    Whoever wrote that card would else say what a budget counts.
+    """
+    if not any(Path(model.source).is_relative_to(folder) for folder in folders):
+        return model
+    routes = (replace(r, price=UNTOLD) if is_hosted(r) else r for r in model.routes)
+    return replace(model, routes=tuple(routes))
 
 
 def _in_place(model: Model, ours: Path) -> Model:

@@ -26,26 +26,29 @@ def shipped_folder() -> Path:
     return in_place if (in_place / "sketch.yaml").is_file() else package / "data" / "catalog"
 
 
-def open_index(folders: Sequence[Path], cache: Path) -> Index:
+def open_index(folders: Sequence[Path], cache: Path, doubted: Sequence[Path] = ()) -> Index:
     """Open the index of our cards with `folders` laid over, compiling it if a file has changed.
 
     Raises `BadCard`. A cache that cannot be written costs time at each start, and nothing else.
     """
     ours = shipped_folder()
     others = [folder for folder in folders if folder.resolve() != ours.resolve()]
-    state = fingerprint([ours, *others])
+    doubted = [folder for folder in doubted if folder in others and sources(folder)]
+    state = fingerprint([ours, *others], doubted)
     for path in (ours / SHIPPED, cache / f"catalog-{state}.db"):
         if (index := _opened(path, state)) is not None:
             return index
-    return _compiled([ours, *others], cache / f"catalog-{state}.db", state)
+    return _compiled([ours, *others], cache / f"catalog-{state}.db", state, doubted)
 
 
-def fingerprint(folders: Sequence[Path]) -> str:
+def fingerprint(folders: Sequence[Path], doubted: Sequence[Path] = ()) -> str:
     """Return a digest of all that a compiled catalog depends on: the files and our own code.
 
     Where our own folder stands does not count; a user's does, for cards name files beside them.
     """
     digest = blake2b(f"{__version__} {FORMAT} ".encode(), digest_size=16)
+    for folder in doubted:
+        digest.update(f"doubted {folder}\n".encode())
     for folder in folders:
         place = "" if folder == folders[0] else folder.absolute()
         for path in sources(folder):
@@ -70,11 +73,11 @@ def _opened(path: Path, state: str) -> Index | None:
     return None
 
 
-def _compiled(folders: Sequence[Path], path: Path, state: str) -> Index:
+def _compiled(folders: Sequence[Path], path: Path, state: str, doubted: Sequence[Path]) -> Index:
     """Compile into the cache, or into memory where that cannot be."""
     from media_mcp.catalog import compile  # most starts do without it and all that it imports
 
-    content = compile.content_of(folders)
+    content = compile.content_of(folders, doubted)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:

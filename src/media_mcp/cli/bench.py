@@ -91,7 +91,7 @@ def _choices(text: str) -> list[Choice]:
 
 
 async def _measure(settings: Settings, wish: Wish, choices: Sequence[Choice]) -> list[Row]:
-    catalog = Catalog.load(settings.catalog_dirs)
+    catalog = Catalog.load(settings.catalog_dirs, settings.doubted_dirs)
     model = catalog.get(wish.model)
     backend = _place(model)
     rows: list[Row] = []

@@ -113,7 +113,7 @@ async def _store(settings: Settings) -> Finding:
 
 def _catalog(settings: Settings) -> Finding:
     try:
-        models = Catalog.load(settings.catalog_dirs)
+        models = Catalog.load(settings.catalog_dirs, settings.doubted_dirs)
     except MediaError as error:
         return Finding("catalog", False, error.message, error.hint, vital=True)
     tasks = Counter(model.task for model in models)

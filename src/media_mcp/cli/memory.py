@@ -96,7 +96,7 @@ def weights(settings: Settings) -> Finding:
     """Say which weights of the catalog's models are on this machine, and which came half."""
     cache = hub_cache(dict(os.environ))
     try:
-        sizes, halves = _on_disk(Catalog.load(settings.catalog_dirs), cache)
+        sizes, halves = _on_disk(Catalog.load(settings.catalog_dirs, settings.doubted_dirs), cache)
     except MediaError as error:
         return Finding("weights", False, error.message, error.hint)
     largest = sorted(sizes.items(), key=lambda one: -one[1])

@@ -65,7 +65,7 @@ def pull(settings: Settings, name: str, way: Way) -> int:
 
 
 async def _pull(settings: Settings, name: str, way: Way) -> int:
-    wanted = _wanted(Catalog.load(settings.catalog_dirs), name)
+    wanted = _wanted(Catalog.load(settings.catalog_dirs, settings.doubted_dirs), name)
     if not wanted.wants:
         places = ", ".join(str(route.spec.get("weights") or "none") for route in wanted.routes)
         say(f"There is nothing to fetch for {wanted.model.id}; its weights: {places}.")

@@ -30,7 +30,7 @@ def quote(settings: Settings, name: str, pairs: Sequence[str], as_json: bool) ->
 
 
 async def _quote(settings: Settings, name: str, pairs: Sequence[str], as_json: bool) -> int:
-    catalog = Catalog.load(settings.catalog_dirs)
+    catalog = Catalog.load(settings.catalog_dirs, settings.doubted_dirs)
     model = catalog.get(name)
     given = arguments_of(model, pairs)
     quotes = await _quotes(settings, catalog, model, given)

@@ -25,7 +25,7 @@ from media_mcp.settings import Settings
 
 def list_models(settings: Settings, wish: Wish, runs_here: bool, as_json: bool) -> None:
     """Print the models that fit. Raises `NotFound` for a task that no model does."""
-    catalog = Catalog.load(settings.catalog_dirs)
+    catalog = Catalog.load(settings.catalog_dirs, settings.doubted_dirs)
     if wish.task and wish.task not in catalog.tasks():
         known = catalog.tasks()
         hint = did_you_mean(wish.task, known) or f"Tasks: {', '.join(known)}."
@@ -51,7 +51,7 @@ def _heads(settings: Settings, catalog: Catalog, wish: Wish, runs_here: bool) ->
 
 def describe_model(settings: Settings, name: str, as_json: bool) -> None:
     """Print all about one model. Raises `NotFound` with the nearest names."""
-    model = Catalog.load(settings.catalog_dirs).get(name)
+    model = Catalog.load(settings.catalog_dirs, settings.doubted_dirs).get(name)
     if as_json:
         return say_json(_all_about(model))
     say(f"{model.id}: {model.title}")

@@ -46,7 +46,7 @@ async def open_app(
 
     Raises `BadCard`, `StorageFailed` and other `NotConfigured` errors before anything is served.
     """
-    catalog = Catalog.load(settings.catalog_dirs)
+    catalog = Catalog.load(settings.catalog_dirs, settings.doubted_dirs)
     _make_folder(settings.data_dir)
     media = MediaStore(settings.data_dir / "assets")
     inputs = Inputs(

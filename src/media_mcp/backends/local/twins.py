@@ -19,7 +19,8 @@ def advised(error: MediaError, settings: Settings | None, model: Model, route: R
     if not isinstance(error, OutOfMemory) or settings is None or not isinstance(needs, int | float):
         return error
     try:
-        found = smaller_twin(model, float(needs), Catalog.load(settings.catalog_dirs))
+        catalog = Catalog.load(settings.catalog_dirs, settings.doubted_dirs)
+        found = smaller_twin(model, float(needs), catalog)
     except MediaError:  # a card that was broken meanwhile is no answer to this
         return error
     if found is not None:
