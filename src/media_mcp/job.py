@@ -133,7 +133,11 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """Stored media. `uri` is `media://<sha256>.<ext>`; sizes in bytes, pixels and seconds."""
+    """Stored media. `uri` is `media://<sha256>.<ext>`; sizes in bytes, pixels and seconds.
+
+    `removed` says when and why its file went (`on 2026-11-30 by retention`), if it did; what is
+    `pinned` stays.
+    """
 
     uri: str
     path: Path
@@ -144,6 +148,8 @@ class Asset:
     height: int | None = None
     duration: float | None = None
     role: str = ""
+    removed: str = ""
+    pinned: bool = False
 
     @property
     def sha256(self) -> str:

@@ -30,6 +30,7 @@ from media_mcp.tables import (
     OAuth,
     Prefer,
     ProjectRules,
+    Retention,
     Speed,
 )
 from media_mcp.tightening import Files
@@ -131,6 +132,12 @@ class Settings(BaseSettings):
         description="Take the tokens of an OAuth server, too: `issuer`, `audience`, `jwks_url`. "
         "Their `scope` holds `media:read`, `media:run` or `media:admin`; `sub` is the caller. "
         f"{_OWN}",
+    )
+    retention: Retention = Field(
+        default_factory=Retention,
+        description="When media go that nothing needs, those longest unused first: `age` since "
+        "they were last made, brought or used (as `30d`, `12h`), `size` of all together (as "
+        f"`50GB`). Unset: never. Pinned ones stay. {_OWN}",
     )
     link_seconds: float = Field(
         default=7 * 86_400.0,

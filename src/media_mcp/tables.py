@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, PlainSerializer
 from pydantic_settings import NoDecode
 
 from media_mcp import speed as speeds
@@ -22,6 +23,22 @@ def _hourly(given: object) -> object:
 
 
 GpuRate = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_hourly)]
+
+
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+def seconds_of(given: object) -> object:
+    """Read `30d` as seconds; what is no text is left to the validation."""
+    if not isinstance(given, str):
+        return given
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?([smhdw]?)", given.strip(), re.ASCII)
+    if found is None:
+        raise ValueError("Write a length of time as 30d, 12h, 90m or a number of seconds")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+Age = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(seconds_of)]
 
 
 class Budget(BaseModel):
@@ -56,6 +73,19 @@ class CallerRules(BaseModel):
 
     budget: Budget = Budget()
     limits: Limits = Limits()
+
+
+class Retention(BaseModel):
+    """What a table `[retention]` may set: when media go. What is left out removes nothing.
+
+    `age` is in seconds since an asset was last made, brought or used, or `30d`, `12h`, `90m`;
+    `size` is what all media together may take, in bytes or as `50GB`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    age: Age | None = None
+    size: ByteSize | None = None
 
 
 class OAuth(BaseModel):

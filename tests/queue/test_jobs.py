@@ -51,7 +51,7 @@ async def test_the_output_becomes_an_asset_with_provenance(house, tools, ann):
         assert asset.path.read_text() == "a red boat 11"
         assert "poem-a-red-boat" in asset.path.name
         assert asset.role == "text"
-        side = await media.sidecar(asset.uri)
+        side = await media.of("ann").sidecar(asset.uri)
     kept = str(side)
     for word in ("poem", "a red boat", "MIT", job.id, "local"):
         assert word in kept

@@ -10,7 +10,7 @@ import pytest
 
 from media_mcp.job import Caller, Failure, JobState, Webhook
 from media_mcp.media import MediaStore
-from media_mcp.queue import Told, Upload, later
+from media_mcp.queue import Told, Upload, later, retention
 from media_mcp.queue.liveness import STALE_SECONDS, this_instance
 from media_mcp.queue.sqlite import SqliteStore
 
@@ -209,7 +209,9 @@ async def test_outputs_are_removed_when_their_lifetime_is_over(house, tools, ann
         assert await store.look() == (first.assets[0].uri, None)
         assert [job.assets[0].path.exists() for job in (first, second)] == [False, True]
         assert await queue.assets(ann) == [second.assets[0]]
-        assert (await queue.get(first.id, ann)).assets == first.assets
+        (kept,) = (await queue.get(first.id, ann)).assets
+        assert kept.removed.endswith(", as its time was over")
+        assert tools.replace(kept, removed="") == first.assets[0]
 
 
 async def test_an_output_that_another_job_made_for_good_stays(house, tools, ann, store, media):
@@ -226,7 +228,7 @@ async def test_an_output_that_another_job_made_for_good_stays(house, tools, ann,
 
 
 async def test_bytes_that_came_again_are_given_time_to_be_claimed(house, monkeypatch, store, media):
-    monkeypatch.setattr(later, "GRACE_SECONDS", 2 * A_WHILE)
+    monkeypatch.setattr(retention, "GRACE_SECONDS", 2 * A_WHILE)
     async with house.queue(media=media, store=store) as queue:
         asset = await uploaded(queue, media, b"twice", A_WHILE)
         await media.of("ann").put_bytes(b"twice", role="input", name="x", provenance={})

@@ -138,7 +138,7 @@ async def test_what_was_kept_does_not_expire(store):
     assert await store.owns("bob", RED)  # as an input
     await store.keep_upload(Upload(RED, "eve", None, NOW - 1))
     assert await store.expiring() == [("eve", RED)]
-    assert await store.needers(RED) == ["ann", "bob"]
+    assert not await store.owns("eve", RED)
 
 
 async def test_a_file_of_this_version_is_left_as_it_is(store):

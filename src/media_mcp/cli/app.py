@@ -9,6 +9,7 @@ from typer import Option, Typer
 
 from media_mcp import __version__
 from media_mcp.cli import options as o
+from media_mcp.cli import upkeep
 from media_mcp.cli.envapp import env
 from media_mcp.cli.groups import catalog, keys
 from media_mcp.cli.text import say
@@ -24,6 +25,8 @@ app = Typer(
 app.add_typer(keys, name="keys")
 app.add_typer(catalog, name="catalog")
 app.add_typer(env, name="env")
+app.add_typer(upkeep.assets, name="assets")
+app.command()(upkeep.gc)
 
 
 def _version(asked: bool) -> None:

@@ -116,7 +116,8 @@ def _show(job: Job, events: Sequence[Event]) -> None:
     for name, value in job.arguments.items():
         say(f"  {name} = {clean(str(value))}")
     for asset in job.assets:
-        say(f"{asset.path}  {size_words(asset)}")
+        where = f"{asset.uri} was removed {asset.removed}" if asset.removed else str(asset.path)
+        say(f"{where}  {size_words(asset)}{'  pinned' if asset.pinned else ''}")
     _show_events(events)
 
 

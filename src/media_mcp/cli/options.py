@@ -173,6 +173,24 @@ Cards = Annotated[
     Argument(metavar="PATH", help="Folders of cards, or cards. Without: all there are."),
 ]
 
+# What is kept
+
+DryCollect = Annotated[
+    bool, Option("--dry-run", help="Show what would go and how much that frees.")
+]
+Age = Annotated[
+    str | None, Option(metavar="AGE", help="What was last used so long ago: 30d, 12h, 90m.")
+]
+Size = Annotated[
+    str | None, Option(metavar="SIZE", help="What is over so much, all media together: 50GB.")
+]
+Owner = Annotated[str, Option(metavar="NAME", help="Whose: the caller's name.")]
+Everybody = Annotated[bool, Option("--all", help="Everybody's.")]
+Pinned = Annotated[bool, Option("--pinned", help="Only what is pinned.")]
+AssetNames = Annotated[
+    list[str], Argument(metavar="URI|JOB…", help="Assets, or the jobs that made them.")
+]
+
 # Weights
 
 PulledModel = Annotated[

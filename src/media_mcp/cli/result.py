@@ -26,7 +26,7 @@ def result_facts(job: Job, paths: Sequence[Path], *, joined: bool = False) -> di
     told = job_facts(job, joined=joined)
     result = {name: value for name, value in told.items() if name not in _FOR_AGENTS}
     result["assets"] = [
-        asset_facts(asset) | {"path": str(path)}
+        asset_facts(asset) | ({} if asset.removed else {"path": str(path)})
         for asset, path in zip(job.assets, paths, strict=True)
     ]
     if "text" in job.facts:

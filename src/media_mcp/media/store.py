@@ -162,6 +162,14 @@ class MediaStore:
         """
         return await to_thread.run_sync(self.remove_now, uri, grace)
 
+    def size_now(self, uri: str) -> int | None:
+        """Return the bytes of an asset's file; None where it is not there. Blocking."""
+        try:
+            home, side = self._known(uri)
+            return home._shelf.path(side["file"]).stat().st_size
+        except (NotFound, OSError):
+            return None
+
     async def leans_on(self, uri: str, owners: Iterable[str]) -> bool:
         """Tell whether one of `owners` has an asset here only, from before they had a folder."""
         return await to_thread.run_sync(self._leans_on, sha256_of(uri), tuple(owners))

@@ -33,6 +33,7 @@ from media_mcp.queue.books import Books
 from media_mcp.queue.bounds import JOB_ID, bindable, bounded
 from media_mcp.queue.budget import Need
 from media_mcp.queue.dispatcher import Dispatcher
+from media_mcp.queue.keeping import Keeping
 from media_mcp.queue.lane import Order
 from media_mcp.queue.later import Later
 from media_mcp.queue.liveness import this_instance
@@ -100,6 +101,7 @@ class Queue:
         self._dispatcher = Dispatcher(runs_here, rooms, order, lambda: self._watch.stir())
         self.books = Books(self._store, self._router)
         self._later = Later(self._store, self._news, media, clock)
+        self.keeping = Keeping(self._store, media, settings, clock)
         self.uploads = Uploads(self._store, self._later.stir)
         self.outbox = Outbox(self._store, clock, lambda job: self.rules(job.caller).offline)
         self._watch = Watch(
@@ -126,6 +128,7 @@ class Queue:
             self._dispatcher.start(group)
             self._watch.start(group)
             group.start_soon(self._later.run)
+            group.start_soon(self.keeping.collector.run)
             stack.callback(group.cancel_scope.cancel)
             self._stack = stack.pop_all()
         return self

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
 
 from media_mcp.errors import StorageFailed
-from media_mcp.job import Caller, Job, JobState
+from media_mcp.job import Job, JobState
+from media_mcp.queue import retention
+from media_mcp.queue.holdings import LIFETIME
 from media_mcp.queue.news import News
 from media_mcp.queue.store import Store
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 2.0  # after the disk failed
-OWNER = Caller().owner
-GRACE_SECONDS = 600.0  # in which bytes that were taken in once more find who needs them
 
 
 class Later:
@@ -77,15 +77,17 @@ class Later:
 
     async def _expire(self, owner: str, uri: str) -> None:
         """Remove an owner's copy of an asset whose time is over, where they need it no more."""
-        needers, again = await self._store.needers(uri), None
-        if owner not in needers and not await self._remove(owner, uri, needers):
-            again = self._clock() + GRACE_SECONDS
+        again = None
+        if not await self._store.owns(owner, uri) and not await self._remove(owner, uri):
+            again = self._clock() + retention.GRACE_SECONDS
         await self._store.checked(owner, uri, again)
 
-    async def _remove(self, owner: str, uri: str, needers: Sequence[str]) -> bool:
-        """Remove the owner's own copy, and one that was everybody's where nobody leans on it."""
-        media = self._media
-        gone = owner == OWNER or await media.of(owner).remove(uri, GRACE_SECONDS)
-        if await media.leans_on(uri, needers):
-            return gone
-        return await media.remove(uri, GRACE_SECONDS) and gone
+    async def _remove(self, owner: str, uri: str) -> bool:
+        """Write that it is removed, then do it. False where it was brought or made once more."""
+        held = await self._store.holdings.one(owner, uri)
+        marked = await self._store.holdings.gone([held], LIFETIME) if held else []
+        if await retention.remove_copy(self._media, self._store.holdings, owner, uri):
+            return True
+        for each in marked:
+            await self._store.holdings.restore(each)
+        return False

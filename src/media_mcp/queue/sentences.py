@@ -47,3 +47,11 @@ def lost(job: Job, spent: int, attempts: int) -> Failure:
         f"{attempts}.{remote}",
         "Run it again with fresh: true; if the server dies again, look at its log.",
     )
+
+
+def was_removed(uri: str, removed: str) -> NotFound:
+    """Return the error for an asset whose file went; `removed` is `on 2026-11-30 by retention`."""
+    return NotFound(
+        f"{uri} was removed {removed}.",
+        "Make it again (get_job shows how it was made), or pass the file it came from.",
+    )

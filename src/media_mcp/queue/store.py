@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from media_mcp.backends.base import Report
 from media_mcp.job import JSON, Asset, Caller, Event, Failure, Job, JobState, Route
 from media_mcp.queue.budget import Limit, Need
+from media_mcp.queue.holdings import Holdings
 
 
 class Stale(Exception):
@@ -161,13 +162,14 @@ class Change:
 class Upload:
     """A file that an owner brought. `name` is that of its URL, where it got one before its bytes.
 
-    `expires_at` is Unix seconds; None: it is kept.
+    `expires_at` is Unix seconds; None: it is kept. `size` is in bytes.
     """
 
     uri: str
     owner: str
     name: str | None = None
     expires_at: float | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ class Store(Protocol):
     """
 
     instance: Instance
+    holdings: Holdings
 
     async def open(self) -> None:
         """Make or migrate the tables and register the instance."""
@@ -301,9 +304,6 @@ class Store(Protocol):
 
     async def holders(self, uri: str) -> list[str]:
         """Return who has an upload or output of this content whose time is not over."""
-
-    async def needers(self, uri: str) -> list[str]:
-        """Return who owns the asset, or has a job that works with it."""
 
     async def keep_upload(self, upload: Upload) -> str:
         """Write an upload and return its URI; that of the earlier one whose name it has, if any."""

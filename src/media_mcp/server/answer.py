@@ -52,7 +52,7 @@ def of_job(
     facts = job_facts(job, joined=joined, first_asset=first_asset)
     shown = job.assets[first_asset : first_asset + len(facts.get("assets", ()))]
     content: list[t.ContentBlock] = [t.TextContent(text=_text(facts))]
-    content += [_link(asset, job) for asset in shown]
+    content += [_link(asset, job) for asset in shown if not asset.removed]
     if preview:
         data = base64.b64encode(preview).decode()
         content.append(t.ImageContent(data=data, mime_type="image/jpeg"))
@@ -207,7 +207,9 @@ def asset_facts(asset: Asset) -> dict[str, JSON]:
     """Return what an agent must know of an asset: `bytes`, pixels and seconds."""
     return _known(
         uri=asset.uri,
-        path=str(asset.path),
+        path=None if asset.removed else str(asset.path),
+        removed=asset.removed,
+        pinned=asset.pinned or None,
         mime_type=asset.mime_type,
         bytes=asset.size,
         width=asset.width,
@@ -255,6 +257,8 @@ def _next(job: Job, facts: Mapping[str, JSON], first: int) -> str:
         return shorten(job.failure.hint, 200) or "Change the arguments or the model and call again."
     if job.state is JobState.CANCELLED:
         return "Call the tool again to start over."
+    if any(asset.removed for asset in job.assets[first:]):
+        return "What was removed can be made again: the same call with fresh: true and this seed."
     if job.assets:
         return "Done. Show the user the path; pass the uri on as an input of another model."
     return "Done."

@@ -147,10 +147,15 @@ class _Fetch:
             raise Refused(f"{place}: {error.message}", error.hint) from None
         except (BadMedia, NotFound) as error:
             raise BadMedia(f"{place}: {error.message}", error.hint) from None
+        if not value.startswith("media://"):
+            await self.queue.keeping.brought(self.caller, asset)
         self.inputs[asset.uri] = replace(asset, role=_INDEX.sub("", place))
         return asset.uri
 
     async def _check_owner(self, value: str) -> None:
         """An asset of somebody else is not there, in the same words as one that never was."""
-        if value.startswith("media://") and not await self.queue.owns(self.caller, value):
+        if not value.startswith("media://"):
+            return
+        if not await self.queue.owns(self.caller, value):
             raise NotFound(f"There is no asset {value[:100]}.", "list_assets shows what there is.")
+        await self.queue.keeping.check(self.caller, value)

@@ -35,7 +35,7 @@ class Assets:
 
     async def resources(self, ctx: Context) -> Sequence[t.Resource]:
         assets = await self._queue.assets(caller_of(ctx), limit=_LISTED)
-        return [_resource(asset) for asset in assets]
+        return [_resource(asset) for asset in assets if not asset.removed]
 
     def templates(self) -> Sequence[t.ResourceTemplate]:
         return [
@@ -61,6 +61,10 @@ class Assets:
         if not await self._queue.owns(caller, base):
             return None
         media = self._media.of(caller.owner)
+        try:
+            await self._queue.keeping.check(caller, base)
+        except NotFound as error:  # it was there once: that is worth a word
+            raise MCPError(t.INVALID_PARAMS, str(error), {"uri": uri}) from None
         try:
             asset = await media.get(base)
             offset, length = _part(query, asset)

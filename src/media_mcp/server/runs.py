@@ -128,8 +128,9 @@ class Runs:
         return told
 
     async def _preview(self, caller: Caller, assets: Sequence[Asset]) -> bytes | None:
+        there = [asset for asset in assets if not asset.removed]
         try:
-            return await self._media.of(caller.owner).preview(assets)
+            return await self._media.of(caller.owner).preview(there)
         except (MediaError, OSError) as error:  # the file was moved, say: the facts still hold
             logger.warning("No preview: %s", error)
             return None

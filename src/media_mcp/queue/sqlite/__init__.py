@@ -16,8 +16,10 @@ from media_mcp.backends.base import Report
 from media_mcp.errors import StorageFailed
 from media_mcp.job import Asset, Caller, Event, Job, JobState
 from media_mcp.queue.budget import Limit, Need
+from media_mcp.queue.holdings import Holdings
 from media_mcp.queue.sqlite import claims, ledger, lifetimes, reads, webhooks, writes
 from media_mcp.queue.sqlite.connection import connect, storage_failed
+from media_mcp.queue.sqlite.holdings import SqliteHoldings
 from media_mcp.queue.sqlite.migrations import MIGRATIONS
 from media_mcp.queue.sqlite.pen import Pen
 from media_mcp.queue.sqlite.writer import Writer
@@ -66,6 +68,7 @@ class SqliteStore:
         self._writer = Writer(self._writing.run)
         self._pen: Pen | None = None
         self._reader: sqlite3.Connection | None = None
+        self.holdings: Holdings = SqliteHoldings(self._write, self._read, clock)
         self._seen = 0
         self._version = -1
 
@@ -179,9 +182,6 @@ class SqliteStore:
 
     async def holders(self, uri: str) -> list[str]:
         return await self._read(lifetimes.holders, uri, self._clock())
-
-    async def needers(self, uri: str) -> list[str]:
-        return await self._read(lifetimes.needers, uri, self._clock())
 
     async def keep_upload(self, upload: Upload) -> str:
         return await self._write(lifetimes.keep_upload, upload)

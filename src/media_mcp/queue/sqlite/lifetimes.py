@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from media_mcp.job import Asset
+from media_mcp.queue.sqlite import holdings
 from media_mcp.queue.sqlite.connection import transaction
 from media_mcp.queue.sqlite.pen import Pen
 from media_mcp.queue.store import Upload
@@ -29,30 +30,20 @@ USED = """EXISTS (SELECT 1 FROM job_assets JOIN jobs ON jobs.n = job_assets.job
     AND (state IN ('queued', 'running') OR NOT EXISTS (SELECT 1 FROM lifetimes
         WHERE lifetimes.uri = :uri AND lifetimes.job IS NULL AND lifetimes.owner = jobs.owner)))"""
 HOLDS = f"{UPLOADED} OR {MADE}"
-NEEDS = f"{HOLDS} OR {USED}"
 CLAIMANTS = """SELECT owner FROM lifetimes WHERE uri = :uri UNION
     SELECT owner FROM job_assets JOIN jobs ON jobs.n = job_assets.job WHERE uri = :uri ORDER BY 1"""
 
 
 def needed(db: sqlite3.Connection, uri: str, owner: str, now: float) -> bool:
     """Tell whether an owner has the asset, or a job that works with it."""
-    found = db.execute(f"SELECT {NEEDS}", {"uri": uri, "owner": owner, "now": now})
-    return bool(found.fetchone()[0])
+    values = {"uri": uri, "owner": owner, "now": now}
+    return bool(db.execute(f"SELECT {HOLDS} OR {USED}", values).fetchone()[0])
 
 
 def holders(db: sqlite3.Connection, uri: str, now: float) -> list[str]:
     """Return whose upload or output of this content is still to be had."""
-    return _claimants(db, HOLDS, uri, now)
-
-
-def needers(db: sqlite3.Connection, uri: str, now: float) -> list[str]:
-    """Return who has the asset, or a job that works with it."""
-    return _claimants(db, NEEDS, uri, now)
-
-
-def _claimants(db: sqlite3.Connection, claim: str, uri: str, now: float) -> list[str]:
-    claim = claim.replace(":owner", "claimant.owner")
-    query = f"SELECT owner FROM ({CLAIMANTS}) AS claimant WHERE {claim}"  # noqa: S608
+    holds = HOLDS.replace(":owner", "claimant.owner")
+    query = f"SELECT owner FROM ({CLAIMANTS}) AS claimant WHERE {holds}"  # noqa: S608
     return [owner for (owner,) in db.execute(query, {"uri": uri, "now": now})]
 
 
@@ -73,7 +64,10 @@ def keep_upload(pen: Pen, made: Upload) -> str:
             (made.uri, made.owner, made.name, made.expires_at, made.expires_at),
         )
         row = pen.db.execute("SELECT uri FROM lifetimes WHERE name = ?", (made.name,)).fetchone()
-    return str(row["uri"]) if row else made.uri
+        kept = str(row["uri"]) if row else made.uri
+        if kept == made.uri:
+            holdings.use(pen, made.owner, made.uri, made.size)
+    return kept
 
 
 def keep_outputs(pen: Pen, row: sqlite3.Row, assets: Sequence[Asset]) -> None:

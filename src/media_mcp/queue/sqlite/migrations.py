@@ -190,4 +190,48 @@ CREATE TRIGGER ledger_adds AFTER INSERT ON ledger WHEN new.kind IN ('charge', 'u
 END
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, DURATIONS, LATER, ROUTING, ONCE, LEDGER, BATCH, INLINE, SPENT)
+# Until now nobody counted what is kept, and nothing was removed but what had a lifetime.
+KEEPING = """
+CREATE TABLE holdings (
+    n          INTEGER PRIMARY KEY,
+    owner      TEXT NOT NULL,
+    uri        TEXT NOT NULL,
+    size       INTEGER NOT NULL,
+    used_at    REAL NOT NULL,
+    pinned_at  REAL,
+    removed_at REAL,
+    removed_by TEXT,
+    UNIQUE (owner, uri)
+);
+CREATE INDEX holdings_by_uri ON holdings(uri);
+CREATE INDEX holdings_by_use ON holdings(used_at, n, size) WHERE removed_at IS NULL;
+
+CREATE TABLE chores (
+    name TEXT PRIMARY KEY,
+    at   REAL NOT NULL
+);
+INSERT INTO chores VALUES ('born', (julianday('now') - 2440587.5) * 86400.0);
+
+INSERT INTO holdings (owner, uri, size, used_at)
+    SELECT owner, uri, max(size), max(at) FROM (
+        SELECT owner, uri, coalesce(json_extract(asset, '$[4]'), 0) AS size,
+            coalesce(ended_at, created_at) AS at
+        FROM job_assets JOIN jobs ON jobs.n = job_assets.job
+        UNION ALL
+        SELECT owner, uri, 0, (julianday('now') - 2440587.5) * 86400.0
+        FROM lifetimes WHERE job IS NULL)
+    GROUP BY owner, uri
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    FIRST,
+    DURATIONS,
+    LATER,
+    ROUTING,
+    ONCE,
+    LEDGER,
+    BATCH,
+    INLINE,
+    SPENT,
+    KEEPING,
+)

@@ -6,9 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from media_mcp.job import Asset, Caller, Event, Job, JobState
+from media_mcp.queue.sqlite.holdings import HELD
 from media_mcp.queue.sqlite.lifetimes import EXPIRED
 from media_mcp.queue.sqlite.rows import load_asset, load_event, load_job
 from media_mcp.queue.store import KEY_SECONDS, Join
+
+_STANDING = "pinned_at, removed_at, removed_by"
 
 
 def get(db: sqlite3.Connection, job_id: str, owner: str | None) -> Job | None:
@@ -24,11 +27,11 @@ def read_job(db: sqlite3.Connection, row: sqlite3.Row) -> Job:
 
 def _outputs(db: sqlite3.Connection, row: sqlite3.Row) -> list[Asset]:
     found = db.execute(
-        "SELECT asset FROM job_assets WHERE job = ? AND side = 'out' AND attempt = ? "
-        "ORDER BY place",
-        (row["n"], row["attempt"]),
+        f"SELECT asset, {_STANDING} FROM job_assets {HELD} "  # noqa: S608
+        "WHERE job = :job AND side = 'out' AND attempt = :attempt ORDER BY place",
+        {"job": row["n"], "attempt": row["attempt"], "owner": row["owner"]},
     )
-    return [load_asset(asset) for (asset,) in found]
+    return [load_asset(each["asset"], each) for each in found]
 
 
 def inputs(db: sqlite3.Connection, number: int) -> dict[str, Asset]:
@@ -38,11 +41,15 @@ def inputs(db: sqlite3.Connection, number: int) -> dict[str, Asset]:
     return {uri: load_asset(asset) for uri, asset in found}
 
 
+# It made what nobody has had yet, and all of that is there.
+_UNHEARD = f"""state = 'succeeded' AND answered_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM job_assets {HELD}
+    WHERE job = jobs.n AND side = 'out' AND removed_at IS NOT NULL)"""  # noqa: S608
+
+
 def joined(db: sqlite3.Connection, caller: Caller, join: Join, now: float) -> sqlite3.Row | None:
     open_to_all = (
-        "created_at > :since"
-        if join.exact
-        else ("(state IN ('queued', 'running') OR state = 'succeeded' AND answered_at IS NULL)")
+        "created_at > :since" if join.exact else f"(state IN ('queued', 'running') OR {_UNHEARD})"
     )
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM jobs WHERE owner = :owner AND project = :project AND key = :key "  # noqa: S608
@@ -140,12 +147,12 @@ def assets(
         "WITH made AS (SELECT max(job_assets.n) AS newest, uri FROM job_assets "  # noqa: S608
         "JOIN jobs ON jobs.n = job_assets.job WHERE owner = :owner AND side = 'out' "
         f"AND NOT {EXPIRED} GROUP BY uri) "
-        "SELECT asset FROM made JOIN job_assets ON job_assets.n = made.newest "
+        f"SELECT asset, {_STANDING} FROM made JOIN job_assets ON job_assets.n = made.newest {HELD} "
         "WHERE :before IS NULL OR newest < (SELECT newest FROM made WHERE uri = :before) "
         "ORDER BY newest DESC LIMIT :limit",
         {"owner": owner, "before": before, "limit": limit, "now": now},
     )
-    return [load_asset(asset) for (asset,) in rows]
+    return [load_asset(each["asset"], each) for each in rows]
 
 
 def durations(db: sqlite3.Connection, model: str, backend: str, limit: int) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Row
 from typing import Any
@@ -22,6 +23,7 @@ from media_mcp.job import (
     Route,
     Webhook,
 )
+from media_mcp.queue.holdings import removed_words
 
 MAX_TEXT = 2000
 
@@ -59,9 +61,14 @@ def dump_asset(asset: Asset) -> str:
     )
 
 
-def load_asset(dumped: str) -> Asset:
+def load_asset(dumped: str, held: Row | None = None) -> Asset:
+    """Read an asset; `held` has when it was pinned, when it was removed and why."""
     uri, path, kind, *rest = json.loads(dumped)
-    return Asset(uri, Path(path), MediaKind(kind), *rest)
+    asset = Asset(uri, Path(path), MediaKind(kind), *rest)
+    if held is None or not (held["pinned_at"] or held["removed_at"]):
+        return asset
+    removed = removed_words(held["removed_at"], held["removed_by"])
+    return replace(asset, removed=removed, pinned=bool(held["pinned_at"]))
 
 
 def dump_route(route: Route) -> str:

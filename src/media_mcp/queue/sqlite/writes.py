@@ -11,7 +11,7 @@ from media_mcp.faultpoints import Point
 from media_mcp.job import Asset, Caller, Job, JobState
 from media_mcp.queue.budget import Need
 from media_mcp.queue.sentences import key_reused, lost, timed_out
-from media_mcp.queue.sqlite import ledger, lifetimes, reads
+from media_mcp.queue.sqlite import holdings, ledger, lifetimes, reads
 from media_mcp.queue.sqlite.claims import take_next
 from media_mcp.queue.sqlite.connection import transaction
 from media_mcp.queue.sqlite.endings import cancelled, failed, row_of, settled
@@ -52,6 +52,8 @@ def add(
         if not job.state.terminal:
             ledger.crowded(pen, job.caller.owner, need)
         next_anyway = take and not reads.has_queued(pen.db, job.route.backend)
+        if not job.state.terminal:
+            holdings.take(pen, job.caller.owner, inputs)
         number = _insert(pen.db, columns)
         _keep_assets(pen.db, number, 0, "in", inputs)
         if job.state.terminal:
@@ -159,6 +161,7 @@ def end(pen: Pen, held: Claim, ending: Ending) -> Job:
             message=text(ending.message) or None,
         )
         _keep_assets(pen.db, held.number, held.job.attempt, "out", ending.assets)
+        holdings.give(pen, row["owner"], ending.assets)
         lifetimes.keep_outputs(pen, row, ending.assets)
         tell_state(pen, held.number, _ended(ending))
         return settled(pen, row, ending.assets, unsure=ending.unsure)

@@ -78,7 +78,9 @@ class Files:
         """Answer GET and HEAD of `files/<name>.<ext>`, in parts if these are asked for."""
         asset = await self._asset(call)
         if asset is None:
-            return _gone()
+            return _nothing()
+        if isinstance(asset, str):
+            return _removed(asset)
         etag = f'"{asset.sha256}"'
         if etag in call.header("if-none-match").replace("W/", ""):
             return Reply(304, headers=[(b"etag", etag.encode())])
@@ -90,7 +92,8 @@ class Files:
         await response(call.scope, call.receive, call.send)
         return None
 
-    async def _asset(self, call: Call) -> Asset | None:
+    async def _asset(self, call: Call) -> Asset | str | None:
+        """Return the asset asked for, or when and why it was removed, to who may see it."""
         found = PATH.fullmatch(call.target.path)
         if found is None:
             return None
@@ -99,8 +102,12 @@ class Files:
         # A name cannot be guessed; the hash of a file can be known.
         uri = upload.uri if upload else f"media://{name}.{extension}"
         owner = upload.owner if upload else await self._whose(call, uri)
+        if owner is None:
+            return None
+        if removed := await self._queue.keeping.removed(owner, uri):
+            return removed
         try:
-            return await self._media.of(owner).get(uri) if owner is not None else None
+            return await self._media.of(owner).get(uri)
         except NotFound:  # its bytes were removed by hand
             return None
 
@@ -112,7 +119,13 @@ class Files:
         return self._links.opens(uri.removeprefix("media://"), call.target.query, owners)
 
 
-def _gone() -> Reply:
+def _removed(how: str) -> Reply:
+    message = f"This file was removed {how}. Make it again, or ask who runs this server for it."
+    told = {"detail": message, "message": message}
+    return replied(410, told, [(b"cache-control", b"no-store")])
+
+
+def _nothing() -> Reply:
     message = "There is no such file here, or its time is over."
     return replied(404, {"detail": message, "message": message}, [(b"cache-control", b"no-store")])
 

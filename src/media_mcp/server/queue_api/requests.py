@@ -78,7 +78,10 @@ class Requests:
         headers = wire.result_headers(job)
         if fault := wire.fault_of_job(job):
             return fault.reply(headers)
-        return replied(200, await self._results.body(job, origin), headers)
+        try:
+            return replied(200, await self._results.body(job, origin), headers)
+        except NotFound as error:
+            return replied(410, {"detail": error.message, "message": str(error)}, headers)
 
     async def cancel(self, call: Call, job: Job) -> Reply:
         """Have a request stopped; the answer does not wait for that."""

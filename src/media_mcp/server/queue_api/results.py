@@ -12,6 +12,7 @@ from media_mcp.catalog.model import Model, OutputSpec, ValueSpec
 from media_mcp.errors import NotFound
 from media_mcp.job import JSON, Asset, Job, MediaKind
 from media_mcp.media import MediaStore
+from media_mcp.queue.sentences import was_removed
 from media_mcp.server.queue_api.links import Links
 
 MAX_INLINE = 8 * 2**20  # bytes of a picture that `sync_mode` puts into the answer
@@ -28,7 +29,10 @@ class Results:
         self._media = media
 
     async def body(self, job: Job, origin: str) -> dict[str, JSON]:
-        """Return the body for a job that succeeded: its outputs, its model's values, its facts."""
+        """Return the body for a job that succeeded: its outputs, its model's values, its facts.
+
+        Raises `NotFound` where a part of it stood in a file that is gone.
+        """
         model = self._model(job)
         body: dict[str, JSON] = {}
         for spec in _specs(job, model):
@@ -56,14 +60,17 @@ class Results:
 
     async def _url(self, asset: Asset, origin: str, job: Job) -> str:
         owner = job.caller.owner
-        if not job.inline or asset.kind is not MediaKind.IMAGE or asset.size > MAX_INLINE:
+        linked = asset.kind is not MediaKind.IMAGE or asset.size > MAX_INLINE or asset.removed
+        if linked or not job.inline:
             return self._links.url(origin, asset, owner)
         data = base64.b64encode(await self._media.of(owner).read(asset.uri)).decode()
         return f"data:{asset.mime_type};base64,{data}"
 
 
 async def _read(media: MediaStore, asset: Asset) -> JSON:
-    """Return what a text holds: its JSON if it is that, else the text."""
+    """Return what a text holds: its JSON if it is that, else the text. Raises `NotFound`."""
+    if asset.removed:
+        raise was_removed(asset.uri, asset.removed)
     content = await media.read(asset.uri)
     with suppress(ValueError, RecursionError):
         return json.loads(content)

@@ -154,7 +154,7 @@ class Uploads:
 
     async def _keep(self, asset: Asset, order: Order) -> None:
         expires_at = None if order.lifetime is None else self._clock() + order.lifetime
-        upload = Upload(asset.uri, order.caller.owner, order.name, expires_at)
+        upload = Upload(asset.uri, order.caller.owner, order.name, expires_at, asset.size)
         if await self._queue.uploads.keep(upload) != asset.uri:
             raise BadRequest(
                 "This address holds another file already.", "Initiate an upload for each file."
