@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -169,12 +170,16 @@ class Output:
 class Result:
     """What a backend hands back. `facts` goes to the caller as it is (seed, timings, text).
 
-    `cost` is in US dollars, None where it is not known.
+    `cost` is in US dollars, None where it is not known, or what was told is no amount.
     """
 
     outputs: tuple[Output, ...]
     facts: Mapping[str, JSON] = field(default_factory=dict)
     cost: float | None = 0.0
+
+    def __post_init__(self) -> None:
+        if self.cost is not None and not 0 <= self.cost < inf:  # no bill says that, nor NaN
+            object.__setattr__(self, "cost", None)
 
 
 @dataclass(frozen=True, slots=True)

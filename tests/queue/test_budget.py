@@ -4,7 +4,14 @@ import anyio
 import pytest
 
 from media_mcp.backends.base import Report
-from media_mcp.errors import BackendFailed, BadSettings, MaybeSpent, OverBudget
+from media_mcp.errors import (
+    BackendFailed,
+    BadSettings,
+    MaybeSpent,
+    OverBudget,
+    Refused,
+    TooMany,
+)
 from media_mcp.job import Caller, JobState, Quote
 from media_mcp.queue.budget import day_of, need
 from media_mcp.settings import load_settings
@@ -242,6 +249,49 @@ async def test_a_route_that_would_go_over_the_limit_is_not_taken_when_another_fa
         assert job.state is JobState.FAILED and not second.runs
         assert "fal could run it, but It may cost $0.50, and $0.20" in job.failure.hint
         assert await queue.books.unbalanced() == []
+
+
+@pytest.mark.parametrize("told", [-5.0, float("nan"), float("inf")])
+async def test_a_bill_that_is_no_amount_counts_as_what_was_set_aside(house, tools, told):
+    backend = house.backend(script=lambda run: done(tools.wrote(run, cost=told)))
+    async with house.queue(backend, budget={"usd": 1.0}) as queue:
+        job = await queue.wait((await queue.submit(tools.call())).job.id, ANN, 10)
+        spent = await queue.books.spend(ANN)
+        assert (job.state, spent["cost"], spent["unsure"]) == (JobState.SUCCEEDED, 0.5, 0.5)
+        assert spent["left"] == {"budget.usd": 0.5}
+
+
+async def test_a_bill_above_the_quote_counts_and_is_told(house, tools):
+    backend = house.backend(script=lambda run: done(tools.wrote(run, cost=0.75)))
+    async with house.queue(backend, budget={"usd": 1.0}) as queue:
+        job = await queue.wait((await queue.submit(tools.call())).job.id, ANN, 10)
+        assert "local billed $0.75, more than the $0.50 it was quoted." in job.findings
+        assert (await queue.books.spend(ANN))["left"] == {"budget.usd": 0.25}
+        assert await queue.books.unbalanced() == []
+
+
+async def test_what_costs_more_than_was_agreed_to_is_refused_at_every_door(house, tools):
+    async with house.queue(house.backend(), confirm_above=0.4) as queue:
+        for door in ("queue", "mcp"):
+            with pytest.raises(Refused, match=r"up to \$0\.50, which confirm_above = 0\.4 lets"):
+                await queue.submit(tools.call(door=door))
+            with pytest.raises(
+                Refused, match=r"agreed to \(0\.45\).*with confirm_cost: 0\.5 added"
+            ):
+                await queue.submit(tools.call(door=door, agreed=0.45))
+        assert (await queue.submit(tools.call(agreed=0.5))).job.quoted == 0.5
+
+
+async def test_a_clock_that_goes_back_locks_nobody_out(house, tools):
+    now = [NOW]
+    limits = {"jobs_per_minute": 2}
+    async with house.queue(house.backend(), limits=limits, clock=lambda: now[0]) as queue:
+        for prompt in "ab":
+            await queue.submit(tools.call(prompt))
+        with pytest.raises(TooMany, match="You made 2 jobs in the last minute"):
+            await queue.submit(tools.call("c"))
+        now[0] -= 3600
+        assert (await queue.submit(tools.call("d"))).job
 
 
 async def test_the_day_of_a_limit_is_that_of_utc():

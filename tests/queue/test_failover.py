@@ -392,7 +392,7 @@ async def test_a_route_that_costs_no_more_than_was_agreed_to_is_taken(
     model = tools.model("poem", "first", "dearer", "cloud", "free", "dearer", "small")
     async with house.queue(*backends, cloud, confirm_above=1.0) as queue:
         cloud.script = fails(errors.BackendFailed("It broke."))
-        job = await ended(queue, tools.call(of=model))
+        job = await ended(queue, tools.call(of=model, agreed=3.0))
     assert [len(backend.runs) for backend in (*backends, cloud)] == [1, 0, 1, 1, 1]
     assert job.failure.hint.startswith("dearer could run it for up to $4.00")
 

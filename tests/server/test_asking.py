@@ -9,10 +9,12 @@ import pytest
 from mcp import Client
 from PIL import Image
 
+from callerskit import house
 from media_mcp.backends.base import Backend
 from media_mcp.backends.rehearsal import Rehearsal
 from media_mcp.catalog.model import Model
 from media_mcp.job import JSON, Caller, Quote, Route
+from media_mcp.queue.agreement import CONSENT
 from support import Opened
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +98,41 @@ async def test_consent_to_less_than_it_may_cost_is_none(opened: Opened, era: str
         assert len(await app.queue.jobs(Caller())) == 1
 
 
+class Rising(Paid):
+    """Its price is another one each time that somebody asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0.0
+
+    def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote:
+        self.asked += 2.0
+        return Quote("paid", self.asked, self.asked)
+
+
+async def test_consent_holds_no_further_than_the_price_that_was_told(
+    opened: Opened, era: str
+) -> None:
+    yes = answering("accept", {"go_ahead": True})
+    async with (
+        opened(backends={"paid": Rising()}, confirm_above=1.0) as (app, server),
+        Client(server.sdk, mode=era, elicitation_callback=yes) as client,
+    ):
+        result = await client.call_tool("test_dear", {"prompt": "x"})
+        assert result.structured_content["error"]["code"] == "refused"
+        assert "more than was agreed to" in result.structured_content["error"]["message"]
+        assert await app.queue.jobs(Caller()) == []
+
+
+async def test_an_agent_cannot_say_that_somebody_typed_it(opened: Opened, era: str) -> None:
+    async with (
+        opened(backends=paid(), confirm_above=1.0) as (_, server),
+        Client(server.sdk, mode=era) as client,
+    ):
+        result = await client.call_tool("test_dear", {"prompt": "x", "confirm_cost": "anything"})
+        assert result.structured_content["error"]["code"] == "invalid_arguments"
+
+
 @pytest.mark.parametrize("wrong", [-1, "a lot", True, [2]])
 async def test_consent_that_is_no_amount_is_refused(opened: Opened, wrong: JSON) -> None:
     async with opened(backends=paid()) as (_, server), Client(server.sdk) as client:
@@ -171,3 +208,20 @@ async def test_without_roots_of_the_client_only_the_settings_count(
     ):
         allowed = await client.call_tool("rehearsal_edit", arguments)
         assert allowed.structured_content["state"] == "succeeded"
+
+
+async def test_the_queue_takes_no_dear_request_that_nobody_agreed_to(opened: Opened) -> None:
+    async with (
+        house(opened, backends=paid(), confirm_above=1.0) as place,
+        place.http("ann") as ann,
+    ):
+        refused = await ann.post("/queue/test/dear", json={"prompt": "x"})
+        assert refused.status_code == 403
+        assert "call again with confirm_cost: 2.5 added to the arg" in refused.json()["detail"]
+        for given, status in ((2.4, 403), ("a lot", 422), (2.5, 200)):
+            body = {"prompt": "x", "confirm_cost": given}
+            answer = await ann.post("/run/test/dear", json=body)
+            assert answer.status_code == status, answer.text
+        (job, wrong) = await place.app.queue.jobs(Caller("ann"))
+        assert (job.quoted, dict(job.arguments)["prompt"]) == (2.5, "x")
+        assert CONSENT not in job.arguments and wrong.failure is not None

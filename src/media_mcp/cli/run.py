@@ -19,6 +19,7 @@ from media_mcp.cli.rooms import run_async
 from media_mcp.cli.values import arguments_of
 from media_mcp.job import Caller, Job, JobState
 from media_mcp.queue import Submitted
+from media_mcp.queue.agreement import ANYTHING
 from media_mcp.server.app import App, open_app
 from media_mcp.settings import Settings
 
@@ -61,7 +62,7 @@ async def _submit(app: App, wish: Wish) -> Submitted:
     caller = Caller(project=app.settings.project)
     order = await app.intake.prepare(model, arguments_of(model, wish.pairs), caller)
     submitted = await app.intake.submit(
-        order, caller, "cli", fresh=wish.fresh, backend=wish.backend
+        order, caller, "cli", fresh=wish.fresh, backend=wish.backend, agreed=ANYTHING
     )
     if submitted.joined:
         note(f"The same call is known already: this is its job {submitted.job.id}.")

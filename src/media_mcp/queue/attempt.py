@@ -26,6 +26,7 @@ from media_mcp.errors import (
 )
 from media_mcp.faultpoints import Point
 from media_mcp.job import Failure, Job, JobState, Quote, Result
+from media_mcp.queue.budget import overrun
 from media_mcp.queue.folder import WorkFolder
 from media_mcp.queue.news import News
 from media_mcp.queue.outputs import Made, another_seed, better, keep, look_into
@@ -220,12 +221,13 @@ class Attempt:
 
     async def _keep(self, made: Made) -> Ending:
         assets = await keep(made, self._rooms.media)
+        cost = self._cost(made.result.cost, unsure=True)
         return Ending(
             JobState.SUCCEEDED,
             assets=assets,
             facts=made.result.facts,
-            findings=made.findings,
-            cost=self._cost(made.result.cost, unsure=True),
+            findings=(*made.findings, *overrun(self.claim.job, cost)),
+            cost=cost,
             reports=self._scribe.rest(),
             seed=made.job.seed,
         )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from media_mcp.errors import OverBudget, TooMany
-from media_mcp.job import Caller, Quote
+from media_mcp.job import Caller, Job, Quote
 from media_mcp.settings import FILE_NAME, Settings
 from media_mcp.tables import Budget
 
@@ -180,6 +180,19 @@ def _of_unknown_price(quote: Quote, limit: Limit) -> OverBudget:
         f"Take a model with a price, or have {table}.usd_if_unknown in {FILE_NAME} say what such a "
         "job counts as.",
     )
+
+
+def overrun(job: Job, cost: float | None) -> tuple[str, ...]:
+    """Say that a job has cost more than it was quoted; what time on a device of ours does not."""
+    if (
+        job.gpu_quoted is not None
+        or not cost
+        or job.quoted is None
+        or cost <= job.quoted * 1.001 + 1e-6
+    ):
+        return ()
+    told = f"{amount(cost, 'usd')}, more than the {amount(job.quoted, 'usd')} it was quoted"
+    return (f"{job.route.backend} billed {told}.",)
 
 
 def day_of(now: float) -> float:

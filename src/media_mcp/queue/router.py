@@ -19,6 +19,7 @@ from media_mcp.errors import (
 )
 from media_mcp.job import Arguments, Asset, Caller, Job, Quote, Result
 from media_mcp.queue import policy
+from media_mcp.queue.agreement import check_agreed
 from media_mcp.queue.batching import batch_of
 from media_mcp.queue.budget import Limit, Need, need
 from media_mcp.queue.policy import History, Look, Wanted
@@ -69,7 +70,7 @@ class Router:
         """Return the route for a call.
 
         Raises `InvalidArguments`, `NotConfigured` if no route is ready, and `Refused` if the rules
-        forbid them all, with what may run instead.
+        forbid them all, with what may run instead, or if it costs more than may be spent unasked.
         """
         rules = self.rules(submission.caller)
         if submission.webhook is not None:
@@ -79,9 +80,11 @@ class Router:
             submission.model, submission.arguments, submission.inputs, submission.backend, rules
         )
         try:
-            return await policy.choose(wanted, self._backends, self._history)
+            choice = await policy.choose(wanted, self._backends, self._history)
         except Refused as error:
             raise Refused(error.message, f"{await self._instead(wanted)} {error.hint}") from None
+        check_agreed(choice.quote, self._settings.confirm_above, submission.agreed)
+        return choice
 
     async def quotes(
         self,

@@ -26,7 +26,7 @@ class Submission:
     `seed` is what the caller gave; None lets the queue draw one. `key` is the caller's own
     idempotency key. `backend` asks for one route. Only doors in `JOINING_DOORS` join without a key.
     `start_by` (Unix seconds), `private`, `lifetime` (seconds), `webhook`, `once` and `inline` are
-    as in `Job`.
+    as in `Job`. `agreed` is what its user said it may cost, as `agreement` reads it.
     """
 
     model: Model
@@ -46,6 +46,7 @@ class Submission:
     webhook: Webhook | None = None
     once: bool = False
     inline: bool = False
+    agreed: JSON = None
 
     def join(self) -> Join | None:
         """Return how this call finds an earlier one that it repeats; None if it never does."""

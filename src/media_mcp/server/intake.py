@@ -81,9 +81,16 @@ class Intake:
         )
 
     async def submit(
-        self, order: Order, caller: Caller, door: str, *, fresh: bool = False, backend: str = ""
+        self,
+        order: Order,
+        caller: Caller,
+        door: str,
+        *,
+        fresh: bool = False,
+        backend: str = "",
+        agreed: JSON = None,
     ) -> Submitted:
-        """Write the job.
+        """Write the job. `agreed` is what its user said it may cost.
 
         Raises `NotConfigured` when no route can run it, `Refused` when none may, `StorageFailed`.
         """
@@ -96,6 +103,7 @@ class Intake:
             seed=order.arguments.get("seed"),
             fresh=fresh,
             backend=backend or None,
+            agreed=agreed,
         )
         return await self._queue.submit(submission)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,11 +21,12 @@ from media_mcp.errors import InvalidArguments, MediaError, StorageFailed
 from media_mcp.job import JSON, Asset, Caller, Job, JobState
 from media_mcp.media import MediaStore
 from media_mcp.queue import Queue
+from media_mcp.queue.agreement import CONSENT, agrees, consent_of, costly, price_of
 from media_mcp.queue.policy import best
 from media_mcp.server import answer
 from media_mcp.server.ask import client_roots, consent, modern
 from media_mcp.server.auth import caller_of
-from media_mcp.server.consent import CONSENT, agrees, consent_of, costly, part_consent
+from media_mcp.server.consent import part_consent
 from media_mcp.server.intake import Intake, Order
 from media_mcp.server.jobtasks import JobTasks
 from media_mcp.server.tasks import created, negotiated
@@ -76,9 +78,9 @@ class Runs:
         caller = self.caller(ctx)
         try:
             order = await self._intake.prepare(model, arguments, caller, roots)
-            await self._consent(ctx, params, order, backend, agreed)
+            agreed = await self._consent(ctx, params, order, backend, agreed)
             submitted = await self._intake.submit(
-                order, caller, "mcp", fresh=fresh, backend=backend
+                order, caller, "mcp", fresh=fresh, backend=backend, agreed=agreed
             )
         except InvalidArguments as error:
             return answer.with_schema(error, tool_schema(model))
@@ -148,21 +150,23 @@ class Runs:
         order: Order,
         backend: str,
         agreed: JSON,
-    ) -> None:
+    ) -> JSON:
         """Ask where the route that the job would take may cost more than the limit, or unknown.
 
-        A client that cannot ask its user is told the argument that says they agreed.
+        A client that cannot ask its user is told the argument that says they agreed. Return what
+        was agreed to: the queue holds the job to it, should its price rise meanwhile.
         """
         limit = self._settings.confirm_above
         if limit is None:
-            return
+            return agreed
         caller = self.caller(ctx)
         quote = best(await self._intake.quotes(order, caller, backend=backend, timed=False))
         if quote is None or not costly(quote, limit) or agrees(quote, agreed):
-            return
-        price = "an unknown amount" if quote.high is None else f"up to ${quote.high:.2f}"
+            return agreed
         add = f"{CONSENT}: {consent_of(quote)}"
-        await consent(ctx, params, f"Running {order.model.title} may cost {price}.", add)
+        question = f"Running {order.model.title} may cost {price_of(quote)}."
+        await consent(ctx, params, question, add)
+        return json.loads(consent_of(quote))
 
     async def _wait(self, ctx: Context, job: Job, seconds: float) -> Job:
         teller = _Teller(ctx)

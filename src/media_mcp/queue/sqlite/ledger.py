@@ -26,8 +26,9 @@ def crowded(pen: Pen, owner: str, need: Need) -> None:
     if need.per_minute is None:
         return
     oldest = pen.db.execute(
-        "SELECT created_at FROM jobs WHERE owner = ? ORDER BY n DESC LIMIT 1 OFFSET ?",
-        (owner, need.per_minute - 1),
+        "SELECT created_at FROM jobs WHERE owner = ? AND created_at <= ? "
+        "ORDER BY n DESC LIMIT 1 OFFSET ?",
+        (owner, pen.clock(), need.per_minute - 1),  # the clock may have gone back since
     ).fetchone()
     wait = oldest[0] + MINUTE - pen.clock() if oldest else 0.0
     if wait > 0:

@@ -18,6 +18,7 @@ from media_mcp.catalog.schema import holds_media
 from media_mcp.errors import BadInput, BadMedia, InvalidArguments, Problem
 from media_mcp.job import JSON, Caller, Failure, Route, Webhook
 from media_mcp.queue import Queue, Submission, Submitted
+from media_mcp.server.consent import part_consent
 from media_mcp.server.intake import Intake, Order
 from media_mcp.server.queue_api import faults
 from media_mcp.server.queue_api.files import find_asset
@@ -97,9 +98,11 @@ class Submitter:
             entry = faults.detail([], "The body must be a JSON object.", "dict_type", {}, body)
             return await self._refuse(submission, error, [entry], {})
         route = wire_route(model)
-        submission = replace(submission, inline=body.get(INLINE) is True)
-        given = self._given(model, route, body)
+        given = dict(body)
         try:
+            body, agreed = part_consent(model, body)
+            submission = replace(submission, inline=body.get(INLINE) is True, agreed=agreed)
+            given = self._given(model, route, body)
             return await self._accept(submission, given, target)
         except InvalidArguments as error:
             problems = faults.of_problems(error.problems, model, route, given)
