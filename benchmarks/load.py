@@ -51,6 +51,7 @@ variants:
     routes: [{backend: rehearsal, spec: {seconds: 0.5, steps: 2}}]
 """
 SHORTEST_WRITTEN = 600.0
+FILL_SECONDS = 600.0  # until all that is to be queued is; more is a server that hangs
 STALL = 0.05
 TERMINAL = ("succeeded", "failed", "cancelled", "lost")
 
@@ -91,7 +92,8 @@ class Load:
         crowd = Crowd(self.port)
         with self._serving() as process:
             await self._figures()
-            await crowd.bring(self.queued)
+            async with asyncio.timeout(FILL_SECONDS):
+                await crowd.bring(self.queued)
             waiting = crowd.wait(self.clients)
             feeding = asyncio.create_task(self._feed(crowd))
             await self._watch(process.pid)

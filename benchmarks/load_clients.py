@@ -82,7 +82,7 @@ class Crowd:
         return self._draw.choice(self._recent)
 
     async def _again(self, way: str, once: Callable[[], Awaitable[None]]) -> None:
-        while True:
+        while not self.leaving:  # a client of MCP may swallow that it is cancelled
             try:
                 await once()
                 self.waited[way] += 1

@@ -40,6 +40,7 @@ class Server:
         self._ground = ground
         self._tally = tally
         self._process: asyncio.subprocess.Process | None = None
+        self._asked_to_leave: asyncio.subprocess.Process | None = None
         self._changed = asyncio.Event()
         self._answers = asyncio.Event()
 
@@ -61,11 +62,14 @@ class Server:
                 await self._changed.wait()
             process = await self._started()
             looking = asyncio.create_task(self._look())
+            hearing = asyncio.create_task(self._write_down(process))
             try:
                 code = await process.wait()
+                await asyncio.wait([hearing], timeout=5)  # what it started may hold the pipe open
             finally:
                 looking.cancel()
-            if self.wanted and code != -signal.SIGKILL:
+                hearing.cancel()
+            if process is not self._asked_to_leave and code != -signal.SIGKILL:
                 self._note_end(code)
                 await asyncio.sleep(0.5)
             self._answers.clear()
@@ -93,7 +97,7 @@ class Server:
         process, ready = self._process, self.ready
         if process is None or process.returncode is not None:
             return
-        began = monotonic()
+        began, self._asked_to_leave = monotonic(), process
         process.terminate()
         self._tally["servers asked to leave"] += 1
         try:
@@ -131,17 +135,23 @@ class Server:
 
     async def _started(self) -> asyncio.subprocess.Process:
         command = [str(MEDIA_MCP), "serve", "--http", f"127.0.0.1:{self.port}", "--wait", "20"]
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                env=self._ground.environment,
-                cwd=self._ground.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self._process = await asyncio.create_subprocess_exec(
+            *command,
+            env=self._ground.environment,
+            cwd=self._ground.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         self._tally["starts"] += 1
         return self._process
+
+    async def _write_down(self, process: asyncio.subprocess.Process) -> None:
+        """Keep what it says; through a pipe, as a full disk must not silence it."""
+        assert process.stdout is not None
+        with self.log.open("ab", buffering=0) as log:
+            while said := await process.stdout.read(2**16):
+                log.write(said)
 
     async def _look(self) -> None:
         """Ask until it answers."""
