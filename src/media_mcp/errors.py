@@ -4,7 +4,8 @@ MediaError                  the root; nothing else is caught at a door
 ├── BadInput                the caller: change the call and try again
 │   ├── InvalidArguments    an argument is missing, unknown, of the wrong type or out of range
 │   ├── NotFound            no such model, tool, job, asset or task (or not yours)
-│   └── BadMedia            an input cannot be read, is too big, of the wrong type or out of bounds
+│   ├── BadMedia            an input cannot be read, is too big, of the wrong type or out of bounds
+│   └── BadArchive          a file to import is damaged, cut off, hostile or of a newer version
 ├── Refused                 the rules: policy, budget, licence or consent says no
 │   ├── OverBudget          it may cost more than is left; nothing ran and nothing was spent
 │   ├── Forbidden           the caller's key does not allow it
@@ -73,6 +74,10 @@ class NotFound(BadInput):
 
 class BadMedia(BadInput):
     code = "bad_media"
+
+
+class BadArchive(BadInput):
+    code = "bad_archive"
 
 
 class Refused(MediaError):

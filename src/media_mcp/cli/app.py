@@ -27,6 +27,8 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(env, name="env")
 app.add_typer(upkeep.assets, name="assets")
 app.command()(upkeep.gc)
+app.command()(upkeep.export)
+app.command("import")(upkeep.import_)
 
 
 def _version(asked: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -189,6 +190,21 @@ Everybody = Annotated[bool, Option("--all", help="Everybody's.")]
 Pinned = Annotated[bool, Option("--pinned", help="Only what is pinned.")]
 AssetNames = Annotated[
     list[str], Argument(metavar="URI|JOB…", help="Assets, or the jobs that made them.")
+]
+
+ExportTo = Annotated[str, Argument(metavar="FILE", help="Where to; - is standard output.")]
+ImportFrom = Annotated[str, Argument(metavar="FILE", help="Where from; - is standard input.")]
+Since = Annotated[
+    datetime | None,
+    Option(
+        metavar="DATE",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        help="Only jobs made since then (UTC).",
+    ),
+]
+OnlyOwner = Annotated[str | None, Option("--owner", metavar="NAME", help="Only this caller's.")]
+OnlyProject = Annotated[
+    str | None, Option("--project", metavar="NAME", help="Only jobs of this project.")
 ]
 
 # Weights

@@ -77,3 +77,39 @@ def unpin_assets(names: o.AssetNames, owner: o.Owner = "local", data_dir: o.Data
     from media_mcp.settings import load_settings
 
     return pin(load_settings(data_dir=data_dir), names, owner, pinned=False)
+
+
+def export(
+    file: o.ExportTo,
+    since: o.Since = None,
+    owner: o.OnlyOwner = None,
+    of_project: o.OnlyProject = None,
+    data_dir: o.DataDir = None,
+) -> int:
+    """Write jobs, what they cost, and media to a file, to keep or to bring to another machine.
+
+    Servers may run on meanwhile. Keys and the addresses of webhooks stay behind.
+
+    \b
+    media-mcp export backup.tar.gz
+    media-mcp export - --since 2026-11-01 --owner ann | ssh other media-mcp import -
+    """
+    from media_mcp.cli.moving import write
+    from media_mcp.settings import load_settings
+
+    return write(load_settings(data_dir=data_dir), file, since, owner, of_project)
+
+
+def import_(file: o.ImportFrom, data_dir: o.DataDir = None) -> int:
+    """Bring in what `media-mcp export` wrote: all of it, or nothing where it is damaged.
+
+    Jobs that are here already are passed over. What had not ended arrives as lost, for it may go on
+    where it came from; what it all cost counts against budgets here.
+
+    \b
+    media-mcp import backup.tar.gz
+    """
+    from media_mcp.cli.moving import read
+    from media_mcp.settings import load_settings
+
+    return read(load_settings(data_dir=data_dir), file)

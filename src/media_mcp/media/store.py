@@ -164,11 +164,21 @@ class MediaStore:
 
     def size_now(self, uri: str) -> int | None:
         """Return the bytes of an asset's file; None where it is not there. Blocking."""
+        found = self.found_now(uri)
+        with suppress(OSError):
+            return found[0].stat().st_size if found else None
+        return None
+
+    def found_now(self, uri: str) -> tuple[Path, dict[str, JSON], bool] | None:
+        """Return where an asset lies, its sidecar, and whether that is the owner's own. Blocking.
+
+        None where it is not there.
+        """
         try:
             home, side = self._known(uri)
-            return home._shelf.path(side["file"]).stat().st_size
-        except (NotFound, OSError):
+        except NotFound:
             return None
+        return home._shelf.path(side["file"]), side, home is self
 
     async def leans_on(self, uri: str, owners: Iterable[str]) -> bool:
         """Tell whether one of `owners` has an asset here only, from before they had a folder."""

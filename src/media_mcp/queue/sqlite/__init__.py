@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,11 +18,12 @@ from media_mcp.errors import StorageFailed
 from media_mcp.job import Asset, Caller, Event, Job, JobState
 from media_mcp.queue.budget import Limit, Need
 from media_mcp.queue.holdings import Holdings
-from media_mcp.queue.sqlite import claims, ledger, lifetimes, reads, webhooks, writes
+from media_mcp.queue.sqlite import claims, ledger, lifetimes, reads, records, webhooks, writes
 from media_mcp.queue.sqlite.connection import connect, storage_failed
 from media_mcp.queue.sqlite.holdings import SqliteHoldings
 from media_mcp.queue.sqlite.migrations import MIGRATIONS
 from media_mcp.queue.sqlite.pen import Pen
+from media_mcp.queue.sqlite.records import Checker, Where, Which
 from media_mcp.queue.sqlite.writer import Writer
 from media_mcp.queue.store import (
     ANY,
@@ -220,6 +222,21 @@ class SqliteStore:
 
     async def tally(self) -> Tally:
         return await self._read(ledger.tally)
+
+    def dump(self, which: Which) -> Iterator[dict[str, Any]]:
+        """Yield what travels, as it is at one moment, by a connection of its own. Blocking."""
+        with closing(connect(self.path, self._busy_seconds, self._migrations)) as db:
+            db.execute("BEGIN")
+            yield from records.dump(db, which)
+
+    def checker(self) -> Checker:
+        """Return who tells whether records are sound."""
+        assert self._pen is not None, "the store is not open"  # noqa: S101
+        return Checker(self._pen)
+
+    async def take_in(self, given: Iterable[dict[str, Any]], where: Where) -> int:
+        """Write records, all of them or none; return how many jobs were not there."""
+        return await self._write(records.put_all, given, where)
 
     async def unbalanced(self) -> list[str]:
         return await self._read(ledger.unbalanced)

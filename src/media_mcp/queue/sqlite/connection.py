@@ -29,6 +29,14 @@ def connect(path: Path, busy_seconds: float, migrations: Sequence[str]) -> sqlit
     return db
 
 
+def in_memory(migrations: Sequence[str]) -> sqlite3.Connection:
+    """Return empty tables that are nobody's."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    _migrate(db, Path(":memory:"), migrations)
+    return db
+
+
 def _switch_to_wal(db: sqlite3.Connection, busy_seconds: float) -> None:
     """Two servers that start at once may both try; SQLite does not wait for this one lock."""
     deadline = time.monotonic() + busy_seconds
