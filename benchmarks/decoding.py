@@ -37,10 +37,13 @@ class InThread(Decoders):
     async def warm(self) -> None:
         """There is nothing to start."""
 
-    async def read(self, path: Path, claimed: str | None = None, *, look: bool = False) -> Seen:
-        answer = await to_thread.run_sync(reply, Read(str(path), claimed, look))
+    async def read(
+        self, path: Path, claimed: str | None = None, *, look: bool = False, draw: bool = False
+    ) -> Seen:
+        answer = await to_thread.run_sync(reply, Read(str(path), claimed, look, draw))
         assert isinstance(answer, Found)
-        return Seen(answer.facts, answer.flaws)
+        jpeg = base64.b64decode(answer.jpeg) if answer.jpeg else None
+        return Seen(answer.facts, answer.flaws, jpeg)
 
     async def draw(self, assets: Sequence[Asset]) -> bytes | None:
         sights = tuple(Sight(str(a.path), a.kind, a.width, a.height, a.duration) for a in assets)

@@ -52,7 +52,9 @@ class Priced(Rehearsal):
 class Trusting(InThread):
     """Says what a file is, and looks for nothing that is wrong with it."""
 
-    async def read(self, path: Path, claimed: str | None = None, *, look: bool = False) -> Seen:
+    async def read(
+        self, path: Path, claimed: str | None = None, *, look: bool = False, draw: bool = False
+    ) -> Seen:
         return await super().read(path, claimed)
 
 

@@ -58,6 +58,10 @@ def kept(house):
     return [p for p in (house.folder / "media").rglob("*.*") if p.suffix in (".png", ".wav")]
 
 
+def staged(house):
+    return list((house.folder / "media").rglob("staging/*"))
+
+
 @pytest.fixture
 def painter(house):
     """A backend that paints what it is told in turn: a grey, an error to raise, or a wait."""
@@ -107,7 +111,7 @@ async def test_one_that_is_black_twice_is_kept_as_it_was(house, run):
     assert note.endswith(f", no better: this is seed {first.seed}.")
     assert black == "The image is all black."
     assert len(kept(house)) == 1
-    assert list((house.folder / "media" / "staging").iterdir()) == []
+    assert staged(house) == []
 
 
 async def test_silence_is_made_once_more(run):
@@ -250,7 +254,7 @@ async def test_a_job_that_is_cancelled_in_its_second_try_is_cancelled(house, too
         job = await queue.wait(submitted.job.id, ann, 60)
     assert (job.state, job.assets, len(backend.runs)) == (JobState.CANCELLED, (), 2)
     assert kept(house) == []
-    assert list((house.folder / "media" / "staging").iterdir()) == []
+    assert staged(house) == []
 
 
 async def test_a_server_that_stops_in_a_second_try_hands_the_job_on(house, tools, ann, painter):

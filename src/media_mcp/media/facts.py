@@ -52,10 +52,11 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a decoder saw of a file."""
+    """What a decoder saw of a file; `jpeg` shows it small, where it was asked to draw."""
 
     facts: Facts
     flaws: tuple[Flaw, ...] = ()
+    jpeg: bytes | None = None
 
 
 UNKNOWN = Facts(MediaKind.FILE, "application/octet-stream", "bin")

@@ -43,6 +43,7 @@ class Draft:
     staged: Staged
     facts: Facts
     flaws: tuple[Flaw, ...] = ()
+    preview: bytes | None = None
 
     def discard(self) -> None:
         self.staged.discard()
@@ -116,20 +117,29 @@ class MediaStore:
         """Do what `put` does, for bytes at hand."""
         return await self._put([data], role, name, provenance, mime_type)
 
-    async def draft(self, path: Path, mime_type: str | None = None) -> Draft:
+    async def draft(self, path: Path, mime_type: str | None = None, *, draw: bool = False) -> Draft:
         """Take in a copy of a file that a model made and look into it.
 
-        It is for `keep`, or for its own `discard`. Raises `BadMedia` and `StorageFailed`.
+        With `draw`, the `preview` of a picture will be at hand: it is decoded but once. The draft
+        is for `keep`, or for its own `discard`. Raises `BadMedia` and `StorageFailed`.
         """
-        return await self._draft(chunks_of(path), mime_type, look=True)
+        return await self._draft(chunks_of(path), mime_type, look=True, draw=draw)
 
     async def keep(
         self, draft: Draft, *, role: str, name: str, provenance: Mapping[str, JSON]
     ) -> Asset:
         """Make a draft an asset. Raises `StorageFailed`."""
-        return await self.admit(
-            draft.staged, draft.facts, role=role, name=name, provenance=provenance
-        )
+        try:
+            asset = await to_thread.run_sync(self._keep, draft, role, name, provenance)
+        finally:  # also where a cancellation comes before the thread
+            draft.discard()
+        return replace(asset, role=role)
+
+    def _keep(self, draft: Draft, role: str, name: str, provenance: Mapping[str, JSON]) -> Asset:
+        asset = self._admit(draft.staged, draft.facts, role, name, provenance)
+        if draft.preview is not None:
+            self._keep_preview(_preview_key([asset]), draft.preview)
+        return asset
 
     async def get(self, uri: str) -> Asset:
         """Return the asset called `uri`. Raises `NotFound`."""
@@ -210,9 +220,12 @@ class MediaStore:
         key = _preview_key(assets)
         data = await to_thread.run_sync(self._kept_preview, key)
         if data is None and (data := await self._decoders.draw(assets)) is not None:
-            with suppress(StorageFailed):  # a full disk is no reason to show nothing
-                await to_thread.run_sync(partial(self._shelf.write, key, data, durable=False))
+            await to_thread.run_sync(self._keep_preview, key, data)
         return data
+
+    def _keep_preview(self, key: str, data: bytes) -> None:
+        with suppress(StorageFailed):  # a full disk is no reason to show nothing
+            self._shelf.write(key, data, durable=False)
 
     def _kept_preview(self, key: str) -> bytes | None:
         """Return a preview drawn earlier; one that a crash of the machine cut counts as none."""
@@ -253,11 +266,8 @@ class MediaStore:
         self, staged: Staged, facts: Facts, *, role: str, name: str, provenance: Mapping[str, JSON]
     ) -> Asset:
         """Make staged bytes an asset."""
-        try:
-            asset = await to_thread.run_sync(self._admit, staged, facts, role, name, provenance)
-        finally:  # also where a cancellation comes before the thread
-            staged.discard()
-        return replace(asset, role=role)
+        draft = Draft(staged, facts)
+        return await self.keep(draft, role=role, name=name, provenance=provenance)
 
     async def _put(
         self,
@@ -271,17 +281,22 @@ class MediaStore:
         return await self.keep(draft, role=role, name=name, provenance=provenance)
 
     async def _draft(
-        self, chunks: Iterable[bytes], mime_type: str | None, *, look: bool = False
+        self,
+        chunks: Iterable[bytes],
+        mime_type: str | None,
+        *,
+        look: bool = False,
+        draw: bool = False,
     ) -> Draft:
         stage = partial(self._shelf.stage, chunks, durable=False)  # `settle` sees to it
         staged = await to_thread.run_sync(stage)
         faultpoints.reached(Point.STAGED)
         try:
-            seen = await self._decoders.read(staged.path, mime_type, look=look)
+            seen = await self._decoders.read(staged.path, mime_type, look=look, draw=draw)
         except BaseException:
             staged.discard()
             raise
-        return Draft(staged, seen.facts, seen.flaws)
+        return Draft(staged, seen.facts, seen.flaws, seen.jpeg)
 
     def _admit(
         self, staged: Staged, facts: Facts, role: str, name: str, provenance: Mapping[str, JSON]

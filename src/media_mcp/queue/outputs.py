@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SPOILT = frozenset({"black", "flat", "transparent", "silent", "nan"})  # what another seed may mend
 
+SHOWING = frozenset({"mcp"})  # doors whose answer to a job holds a preview
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -64,9 +66,10 @@ async def look_into(
         return Made(job, model, result, spoilt=error.message, error=error)
     drafts: list[tuple[Output, Draft]] = []
     own = media.of(job.caller.owner)
+    draw = job.door in SHOWING and len(result.outputs) == 1
     try:
         for output in result.outputs:
-            drafts.append((output, await own.draft(output.path, output.mime_type)))
+            drafts.append((output, await own.draft(output.path, output.mime_type, draw=draw)))
     except BadMedia as bad:  # the caller did not make this file
         _discard(drafts)
         error = BadOutput(bad.message, "Try again, or another model.")

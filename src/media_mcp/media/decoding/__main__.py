@@ -62,20 +62,21 @@ def _read(ask: Read) -> Found:
     from media_mcp.media.decoding.probing import probe_file
 
     if not ask.look:
-        from media_mcp.media.decoding.probing import probe_file
-
         return Found(probe_file(Path(ask.path), ask.claimed))
     from media_mcp.media.decoding.looks import read
 
-    seen = read(Path(ask.path), ask.claimed)
-    return Found(seen.facts, seen.flaws)
+    seen = read(Path(ask.path), ask.claimed, draw=ask.draw)
+    return Found(seen.facts, seen.flaws, _text(seen.jpeg))
 
 
 def _draw(ask: Draw) -> Drawn:
     from media_mcp.media.decoding.drawing import render
 
-    jpeg = render(ask.sights)
-    return Drawn(None if jpeg is None else base64.b64encode(jpeg).decode())
+    return Drawn(_text(render(ask.sights)))
+
+
+def _text(jpeg: bytes | None) -> str | None:
+    return None if jpeg is None else base64.b64encode(jpeg).decode()
 
 
 def main() -> None:

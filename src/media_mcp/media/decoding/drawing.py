@@ -40,6 +40,11 @@ def render(assets: Sequence[Sight]) -> bytes | None:
     return _jpeg(picture) if picture is not None else None
 
 
+def render_picture(image: Image) -> bytes:
+    """Return what `render` would of the file that a picture was just decoded from."""
+    return _jpeg(_small(image))
+
+
 def _alone(asset: Sight) -> Image | None:
     if asset.kind is not MediaKind.VIDEO:
         return _tile(asset)
@@ -74,14 +79,18 @@ def _format(path: Path) -> Format | None:
 
 
 def _thumbnail(path: Path, name: str) -> Image:
+    with open_picture(path, name) as image:
+        image.draft("RGB", (2 * SIDE, 2 * SIDE))  # lets JPEG decode at a fraction of its size
+        return _small(image)
+
+
+def _small(image: Image) -> Image:
     from PIL import Image as pillow
     from PIL import ImageOps
 
-    with open_picture(path, name) as image:
-        image.draft("RGB", (2 * SIDE, 2 * SIDE))  # lets JPEG decode at a fraction of its size
-        small = eight_bits(image).convert("RGBA" if image.has_transparency_data else "RGB")
-        small.thumbnail((SIDE, SIDE), pillow.Resampling.LANCZOS)
-        return _flat(_enlarged(ImageOps.exif_transpose(small)))
+    small = eight_bits(image).convert("RGBA" if image.has_transparency_data else "RGB")
+    small.thumbnail((SIDE, SIDE), pillow.Resampling.LANCZOS)
+    return _flat(_enlarged(ImageOps.exif_transpose(small)))
 
 
 def _enlarged(image: Image) -> Image:

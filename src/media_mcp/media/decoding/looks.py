@@ -6,11 +6,13 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from media_mcp.job import MediaKind
+from media_mcp.media.decoding.drawing import render_picture
 from media_mcp.media.decoding.pictures import eight_bits, holds_nan, open_picture
 from media_mcp.media.decoding.probing import probe_file
 from media_mcp.media.decoding.streams import (
@@ -41,16 +43,25 @@ SHAPES = re.compile(
 EMPTY = (b"", b"{}", b"[]", b"null", b'""')
 
 
-def read(path: Path, claimed: str | None = None) -> Seen:
+def read(path: Path, claimed: str | None = None, *, draw: bool = False) -> Seen:
     """Return what a file is and what is wrong with it, decoding a still picture but once.
 
-    Raises `BadMedia`.
+    Asked to `draw`, a small JPEG of a picture is there, too. Raises `BadMedia`.
     """
     first: list[Flaw | None] = []
-    facts = probe_file(path, claimed, lambda image: first.append(_first_flaw(image)))
+    drawn: list[bytes] = []
+
+    def see(image: Image) -> None:
+        first.append(_first_flaw(image))
+        if draw:
+            with suppress(Exception):  # a picture that cannot be drawn is none the worse for it
+                drawn.append(render_picture(image))
+
+    facts = probe_file(path, claimed, see)
+    jpeg = drawn[0] if drawn else None
     if facts.kind is MediaKind.IMAGE and facts.frames == 1 and first:
-        return Seen(facts, _of_image(first))
-    return Seen(facts, look(path, facts))
+        return Seen(facts, _of_image(first), jpeg)
+    return Seen(facts, look(path, facts), jpeg)
 
 
 def look(path: Path, facts: Facts) -> tuple[Flaw, ...]:

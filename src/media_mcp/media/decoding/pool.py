@@ -184,24 +184,24 @@ class Decoders:
         finally:
             self._warming = False
 
-    async def read(self, path: Path, claimed: str | None = None, *, look: bool = False) -> Seen:
+    async def read(
+        self, path: Path, claimed: str | None = None, *, look: bool = False, draw: bool = False
+    ) -> Seen:
         """Say what the bytes of a file are and, asked to `look`, what is wrong with them.
 
+        Asked to `draw` as well, a picture comes with the small JPEG that `draw` would return.
         Raises `BadMedia` for what is broken, too much, or ends its decoder.
         """
-        answer = await self._ask(Read(str(path), claimed, look))
+        answer = await self._ask(Read(str(path), claimed, look, draw))
         if isinstance(answer, Found) and _sane(answer):
-            return Seen(answer.facts, answer.flaws)
+            return Seen(answer.facts, answer.flaws, _jpeg(answer))
         raise _refused(answer)
 
     async def draw(self, assets: Sequence[Asset]) -> bytes | None:
         """Return one small JPEG that shows `assets`, or None."""
         sights = tuple(Sight(str(a.path), a.kind, a.width, a.height, a.duration) for a in assets)
         answer = await self._ask(Draw(sights))
-        if isinstance(answer, Drawn) and answer.jpeg is not None:
-            with suppress(binascii.Error):
-                return base64.b64decode(answer.jpeg, validate=True)
-        return None
+        return _jpeg(answer) if isinstance(answer, Drawn) else None
 
     async def _ask(self, ask: Ask) -> Answer:
         line = encode_ask(ask)
@@ -271,6 +271,13 @@ def _sane(found: Found) -> bool:
     """Whether facts are fit to name files and headers by, should a decoder have been taken over."""
     facts = found.facts
     return bool(EXTENSION.fullmatch(facts.extension) and MIME_TYPE.fullmatch(facts.mime_type))
+
+
+def _jpeg(answer: Found | Drawn) -> bytes | None:
+    if answer.jpeg is not None:
+        with suppress(binascii.Error):
+            return base64.b64decode(answer.jpeg, validate=True)
+    return None
 
 
 def _refused(answer: Answer) -> BadMedia:

@@ -18,11 +18,15 @@ MAX_LINE = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Say what the bytes of a file are, whatever was `claimed`; with `look`, what is wrong, too."""
+    """Say what the bytes of a file are, whatever was `claimed`; with `look`, what is wrong, too.
+
+    With `draw`, a picture is drawn small at once, as `Draw` would.
+    """
 
     path: str
     claimed: str | None = None
     look: bool = False
+    draw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file is, and what is wrong with what it holds."""
+    """What a file is, and what is wrong with what it holds; `jpeg` is in base64."""
 
     facts: Facts
     flaws: tuple[Flaw, ...] = ()
+    jpeg: str | None = None
     type: Literal["found"] = "found"
 
 
