@@ -5,11 +5,12 @@ from pathlib import Path
 import anyio
 import av
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from media_mcp.job import Asset
 from media_mcp.media import MediaStore
 from media_mcp.media.decoding import drawing, streams
+from media_mcp.media.decoding.pool import Decoders
 
 Make = Callable[..., Path]
 pytestmark = pytest.mark.anyio
@@ -201,3 +202,43 @@ async def test_a_file_that_was_damaged_since_has_no_preview(
         assert await store.preview([asset]) is None
         await anyio.Path(asset.path).unlink()
         assert await store.preview([asset]) is None
+
+
+async def kept(store: MediaStore, path: Path) -> Asset:
+    draft = await store.draft(path, draw=True)
+    return await store.keep(draft, role="x", name="x", provenance={})
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "gif", "webp"])
+async def test_a_picture_that_was_drawn_as_it_was_looked_at_has_the_same_preview(
+    store: MediaStore, tmp_path: Path, form: str
+) -> None:
+    Image.linear_gradient("L").convert("RGB").resize((900, 300)).save(tmp_path / f"x.{form}")
+    drawn = await kept(MediaStore(tmp_path / "other"), tmp_path / f"x.{form}")
+    (at_hand,) = (tmp_path / "other" / "previews").iterdir()
+    assert opened(at_hand.read_bytes()).size == (512, 171)
+    asset = await keep(store, tmp_path / f"x.{form}")
+    assert asset.uri == drawn.uri
+    assert near(at_hand.read_bytes(), await store.preview([asset]))
+
+
+def near(one: bytes, other: bytes | None) -> bool:
+    """A JPEG is decoded at a fraction of its size where it is only to be drawn."""
+    spread = ImageChops.difference(opened(one), opened(other)).getextrema()
+    return max(high for _, high in spread) <= 8
+
+
+async def test_what_is_no_picture_is_drawn_when_it_is_asked_for(
+    store: MediaStore, clip: Make
+) -> None:
+    asset = await kept(store, clip())
+    assert not (store.folder / "previews").exists()
+    assert opened(await store.preview([asset]))
+
+
+async def test_a_second_look_at_what_was_drawn_with_it_asks_no_decoder(
+    tmp_path: Path, picture: Make
+) -> None:
+    asset = await kept(MediaStore(tmp_path / "s"), picture())
+    nobody = Decoders(command=("/nowhere/python",))
+    assert opened(await MediaStore(tmp_path / "s", nobody).preview([asset]))

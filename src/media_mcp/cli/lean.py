@@ -1,8 +1,9 @@
-"""Keeps the SDK's client and its high-level server out of our server's process.
+"""Keeps the SDK's client, its high-level server and uvicorn's command line out of our process.
 
 `mcp/__init__.py` and `mcp/server/__init__.py` import both for everybody's convenience: 0.15 s of
-the start and 5 MB that a low-level server has no use for. `slim` puts stand-ins in their place that
-know where the names we use live, and become the real packages when asked for any other.
+the start and 5 MB that a low-level server has no use for; what the SDK streams with imports
+uvicorn's command line with all of click. `slim` puts stand-ins in their place that know where the
+names we use live, and become the real packages when asked for any other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _HOMES: Mapping[str, Mapping[str, str]] = {
         "Server": "mcp.server.lowlevel",
         "ServerRequestContext": "mcp.server.context",
     },
+    "uvicorn": {"Config": "uvicorn.config", "Server": "uvicorn.server"},
+    "uvicorn.main": {"Server": "uvicorn.server"},
 }
 
 

@@ -76,7 +76,7 @@ class MediaStore:
             if len(self._of) >= MOST_OPEN:
                 self._of.clear()
             folder = self.folder / CALLERS / folder_of(owner)
-            self._of[owner] = MediaStore(folder, self._decoders, self)
+            self._of[owner] = type(self)(folder, self._decoders, self)
         return self._of[owner]
 
     @property
