@@ -21,6 +21,7 @@ MediaError                  the root; nothing else is caught at a door
 │   ├── OutOfMemory         the device or the host is full
 │   ├── BadOutput           it answered, but with nothing usable
 │   └── MaybeSpent          it may have run, and be billed, but its result cannot be had (now)
+├── GoingDown               the server leaves; what was asked for goes on once it is back
 └── StorageFailed           the disk is full, read-only or the database is locked
 
 Every error carries what is wrong (`message`), what to do next (`hint`) and a stable `code` for
@@ -157,6 +158,10 @@ class MaybeSpent(BackendFailed):
     """`retryable` only where another try takes up the same request and cannot be billed again."""
 
     code = "maybe_spent"
+
+
+class GoingDown(MediaError):
+    code = "going_down"
 
 
 class StorageFailed(MediaError):

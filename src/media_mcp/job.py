@@ -222,7 +222,8 @@ class Job:
     that failed before this one. One that is to run `once` is not tried again when it fails.
     `gpu_quoted` is as in `Quote`; `gpu_seconds` is how long it has held a device so far. Jobs with
     the same `batch` can run as one; one without runs alone.
-    `inline`: pictures that it makes are to be part of its result.
+    `inline`: pictures that it makes are to be part of its result. `request` is the id of the call
+    that made it, and `trace` the W3C traceparent of that call, each empty where there was none.
     """
 
     id: str
@@ -261,6 +262,8 @@ class Job:
     gpu_quoted: float | None = None
     gpu_seconds: float = 0.0
     inline: bool = False
+    request: str = ""
+    trace: str = ""
 
     @property
     def seconds(self) -> float | None:

@@ -12,6 +12,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from falplace import KEY, Asked, Place
+from media_mcp import trail
 from media_mcp.backends.base import Report, Run
 from media_mcp.backends.fal import Fal
 from media_mcp.backends.fal.trips import ON_ITS_WAY
@@ -25,6 +26,7 @@ from media_mcp.errors import (
     StorageFailed,
 )
 from media_mcp.job import Price, PriceCase
+from media_mcp.trail import Trail
 
 pytestmark = pytest.mark.anyio
 Runs = Callable[..., Run]
@@ -47,6 +49,18 @@ async def test_a_job_is_submitted_followed_and_fetched(
     assert output.path.read_bytes() == place.files["picture.png"]
     assert result.facts == {"seed": run.seed, "prompt": "revised", "run_seconds": 1.5}
     assert run.report.remotes == [ON_ITS_WAY, place.only.id]
+
+
+async def test_the_id_of_the_call_and_its_trace_go_with_every_call_but_those_for_files(
+    place: Place, fal_of: Fals, fal_run: Runs
+) -> None:
+    found = Trail("build-7", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    with trail.on(found):
+        await fal_of().run(fal_run())
+
+    for call in place.calls:
+        told = (call.headers.get("x-request-id"), call.headers.get("traceparent"))
+        assert told == ((None, None) if call.what == "file" else (found.request, found.trace)), call
 
 
 async def test_the_key_goes_with_every_call_but_those_for_files(

@@ -77,7 +77,9 @@ def _stopped(job: Job) -> ExitCode:
 def _facts(job: Job) -> dict[str, JSON]:
     paths = [asset.path for asset in job.assets]
     asked = {"arguments": dict(job.arguments), "created": _time(job.created_at), "door": job.door}
-    return result_facts(job, paths) | asked | {"attempt": job.attempt}
+    trail = {"request": job.request, "trace": job.trace}
+    known = {name: value for name, value in trail.items() if value}
+    return result_facts(job, paths) | asked | {"attempt": job.attempt} | known
 
 
 def _event(event: Event) -> dict[str, JSON]:
@@ -107,6 +109,7 @@ def _show(job: Job, events: Sequence[Event]) -> None:
             ("took", "" if job.seconds is None else f"{job.seconds:.2f} s"),
             ("route", job.why_route or job.route.backend),
             ("attempt", str(job.attempt)),
+            ("request", job.request),
             ("seed", "" if job.seed is None else str(job.seed)),
             ("cost", "" if job.cost is None else f"${job.cost:.4f}"),
             ("error", clean(job.failure.message) if job.failure else ""),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,8 +31,13 @@ from media_mcp.settings import Settings
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from media_mcp.queue import Queue
     from media_mcp.server.auth import Gate
     from media_mcp.server.connections.server import WebServer
+
+
+END_SECONDS = 9.0  # of the ten that an operator waits before killing
+ANSWER_SECONDS = 0.5
 
 
 class Door(Protocol):
@@ -66,22 +73,50 @@ def serve(settings: Settings, http: str | None, *, conformance: bool = False) ->
 
 async def _serve(settings: Settings, door: Door, conformance: bool) -> int:
     code = ExitCode.OK
+    end = End()
 
     async def watch() -> None:
         nonlocal code
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
+                if end.begun:
+                    end.now(128 + number)
+                end.begin()
                 code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.OK
                 door.stop()
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
-        await _open(settings, door, conformance)
+        await _open(settings, door, end, conformance)
         group.cancel_scope.cancel()
     return code
 
 
-async def _open(settings: Settings, door: Door, conformance: bool) -> None:
+class End:
+    """The end of a server: it takes `END_SECONDS` at most, or none if it is asked for again.
+
+    Ending at once loses nothing: what runs is run again, or attached to again, at the next start.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def begin(self) -> None:
+        """From now on there is a deadline, which holds though the event loop be stuck."""
+        if not self.begun:
+            self.begun = True
+            timer = threading.Timer(END_SECONDS, self.now, (ExitCode.FAILED, True))
+            timer.daemon = True
+            timer.start()
+
+    def now(self, code: int, late: bool = False) -> None:
+        """End the process; its workers follow, for nobody reads what they say."""
+        why = f"It did not end within {END_SECONDS:g} s" if late else "Asked again to end"
+        note(f"{why}: unfinished jobs go on at the next start.")
+        os._exit(code)
+
+
+async def _open(settings: Settings, door: Door, end: End, conformance: bool) -> None:
     roots = [] if settings.roots else working_root()
     async with open_app(settings, roots) as app:
         surface = _extended(surface_of(app)) if conformance else surface_of(app)
@@ -91,6 +126,7 @@ async def _open(settings: Settings, door: Door, conformance: bool) -> None:
             group.start_soon(warm_all, app)
             with noticed(settings, door.url):
                 await door.serve(server, app)
+            end.begin()
             group.cancel_scope.cancel()
         stop()
 
@@ -118,9 +154,18 @@ class Stdio:
     url = ""
 
     def __init__(self, end: Callable[[], None]) -> None:
-        self.stop = end
+        self._end = end
+        self._queue: Queue | None = None
+
+    def stop(self) -> None:
+        """End the input, once who waits for a job was told that it goes on."""
+        waits = self._queue is not None and self._queue.awaited
+        if self._queue is not None:
+            self._queue.dismiss()
+        asyncio.get_running_loop().call_later(ANSWER_SECONDS if waits else 0, self._end)
 
     async def serve(self, server: McpServer, app: App) -> None:
+        self._queue = app.queue
         if sys.stdout.isatty():
             note("media-mcp speaks MCP on standard input and output: an MCP client starts it.")
             note("By hand: media-mcp run --help. Over HTTP: media-mcp serve --http 8787.")
@@ -154,7 +199,8 @@ class Http:
             return
         note(f"media-mcp {__version__} listens on {self.url}")
         bounds = Bounds.of(app.settings)
-        self._web = web_server(http_app(server, app, self._gate), self._tls, bounds)
+        asgi = http_app(server, app, self._gate)
+        self._web = web_server(asgi, self._tls, bounds, app.queue.dismiss)
         await self._web.serve(sockets=[self._listener])
 
     @property

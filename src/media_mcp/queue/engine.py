@@ -325,6 +325,20 @@ class Queue:
 
     # Waiting
 
+    @property
+    def leaving(self) -> bool:
+        """Whether those who wait were dismissed: the server is going down."""
+        return self._news.dismissed
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for a job here."""
+        return self._news.awaited
+
+    def dismiss(self) -> None:
+        """Let go of all who wait, now and from now on; their jobs go on."""
+        self._news.dismiss()
+
     @asynccontextmanager
     async def follow(self, job_id: str, caller: Caller) -> AsyncIterator[tuple[Job, Follower]]:
         """Yield a job of the caller's as it is, and who hears what changes. Raises `NotFound`."""
@@ -339,7 +353,8 @@ class Queue:
     async def wait(
         self, job_id: str, caller: Caller, seconds: float, on_event: OnEvent | None = None
     ) -> Job:
-        """Return the job once it has ended, or as it is after `seconds`. Raises `NotFound`.
+        """Return the job once it has ended, or as it is after `seconds`, or when all are dismissed.
+        Raises `NotFound`.
 
         `on_event` is awaited with the job for each change; while it is at work, changes are kept
         back but for the latest.
@@ -347,7 +362,9 @@ class Queue:
         async with self.follow(job_id, caller) as (job, follower):
             with anyio.move_on_after(seconds):
                 while not job.state.terminal:
-                    job = await follower.next()
+                    if (heard := await follower.next()) is None:
+                        break
+                    job = heard
                     if on_event is not None:
                         await on_event(job)
             return follower.take() or job

@@ -11,12 +11,14 @@ from anyio import sleep
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from media_mcp import trail
 from media_mcp.backends.base import Backend, Crew, Together
 from media_mcp.errors import StorageFailed
 from media_mcp.queue.ageing import Ageing
 from media_mcp.queue.attempt import Attempt, Rooms
 from media_mcp.queue.batching import most_together
 from media_mcp.queue.store import Claim, Wish
+from media_mcp.trail import Trail
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +180,8 @@ class Lane:
     async def _attend(self, attempt: Attempt) -> None:
         job_id = attempt.claim.job.id
         try:
-            await attempt.run()
+            with trail.on(Trail(attempt.claim.job.request, attempt.claim.job.trace)):
+                await attempt.run()
         except Exception:  # a bug of ours in one job must not stop the others
             log.exception("Job %s could not be settled", job_id)
         finally:

@@ -21,20 +21,27 @@ class Follower:
     def __init__(self) -> None:
         self._latest: Job | None = None
         self._bell = anyio.Event()
+        self._dismissed = False
+
+    def dismiss(self) -> None:
+        """Let go of who waits: nothing more will be told."""
+        self._dismissed = True
+        self._bell.set()
 
     def tell(self, job: Job) -> None:
         self._latest = job
         self._bell.set()
 
-    async def next(self) -> Job:
-        while (job := self.take()) is None:
+    async def next(self) -> Job | None:
+        """Wait for news; None once the follower is dismissed and has heard all."""
+        while (job := self.take()) is None and not self._dismissed:
             await self._bell.wait()
         return job
 
     def take(self) -> Job | None:
         """Return what has not been heard yet, if anything."""
         job, self._latest = self._latest, None
-        if job is not None:
+        if job is not None and not self._dismissed:
             self._bell = anyio.Event()
         return job
 
@@ -46,6 +53,14 @@ class News:
         self._listeners: dict[object, Listener] = {}
         self._followers: dict[str, set[Follower]] = {}
         self._latest: dict[str, Job] = {}
+        self.dismissed = False
+
+    def dismiss(self) -> None:
+        """Let go of all who follow a job, now and from now on."""
+        self.dismissed = True
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.dismiss()
 
     @property
     def awaited(self) -> bool:
@@ -64,6 +79,8 @@ class News:
     @contextmanager
     def follow(self, job_id: str) -> Iterator[Follower]:
         follower = Follower()
+        if self.dismissed:
+            follower.dismiss()
         followers = self._followers.setdefault(job_id, set())
         followers.add(follower)
         try:

@@ -8,10 +8,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from media_mcp import trail
 from media_mcp.catalog.model import Model
 from media_mcp.errors import InvalidArguments, Problem
 from media_mcp.job import JSON, Arguments, Asset, Caller, Failure, Job, JobState, Route, Webhook
 from media_mcp.queue.store import Join
+from media_mcp.trail import Trail
 
 JOINING_DOORS = ("mcp", "cli")
 SEEDS = 2**31
@@ -26,7 +28,8 @@ class Submission:
     `seed` is what the caller gave; None lets the queue draw one. `key` is the caller's own
     idempotency key. `backend` asks for one route. Only doors in `JOINING_DOORS` join without a key.
     `start_by` (Unix seconds), `private`, `lifetime` (seconds), `webhook`, `once` and `inline` are
-    as in `Job`. `agreed` is what its user said it may cost, as `agreement` reads it.
+    as in `Job`. `agreed` is what its user said it may cost, as `agreement` reads it; `trail` is that
+    of the call.
     """
 
     model: Model
@@ -47,6 +50,7 @@ class Submission:
     once: bool = False
     inline: bool = False
     agreed: JSON = None
+    trail: Trail = field(default_factory=trail.here)
 
     def join(self) -> Join | None:
         """Return how this call finds an earlier one that it repeats; None if it never does."""
@@ -92,6 +96,8 @@ class Submission:
             webhook=self.webhook,
             once=self.once,
             inline=self.inline,
+            request=self.trail.request,
+            trace=self.trail.trace,
             pinned=self.backend is not None,
         )
 

@@ -9,7 +9,7 @@ import math
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import anyio
@@ -29,6 +29,7 @@ from media_mcp.server.connections.bounds import Bounds
 from media_mcp.server.connections.http import HttpConnection
 from media_mcp.server.connections.server import WebServer
 from media_mcp.server.connections.websocket import WebSocketConnection
+from media_mcp.server.front import Front
 from media_mcp.server.mcp import McpServer
 from media_mcp.server.platform_api import platform_routes
 from media_mcp.server.queue_api.door import QueueApi
@@ -191,16 +192,20 @@ def listen(host: str, port: int, *, locked: bool = False) -> socket.socket:
 
 
 def web_server(
-    app: ASGIApp, tls: ssl.SSLContext | None = None, bounds: Bounds | None = None
+    app: ASGIApp,
+    tls: ssl.SSLContext | None = None,
+    bounds: Bounds | None = None,
+    dismiss: Callable[[], None] = lambda: None,
 ) -> WebServer:
     """Return a server for the app: `await .serve(sockets=[listener])` runs it till `should_exit`.
 
-    It is held to `bounds`, by default to those of `Bounds`.
+    It is held to `bounds`, by default to those of `Bounds`. `dismiss` lets go of who waits when it
+    is about to end; what is open after that is ended.
     """
-    bounds = bounds or Bounds()
+    bounds, front = bounds or Bounds(), Front(app)
     logging.getLogger("uvicorn.error").addFilter(_is_so)
     config = uvicorn.Config(
-        app,
+        front,
         http=HttpConnection,
         ws=WebSocketConnection,
         log_config=None,
@@ -212,7 +217,7 @@ def web_server(
         ws_max_size=MAX_FRAME,
         server_header=False,
     )
-    return WebServer(config, bounds, tls)
+    return WebServer(config, bounds, tls, (dismiss, front.end))
 
 
 def _is_so(record: logging.LogRecord) -> bool:

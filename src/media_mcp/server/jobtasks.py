@@ -62,7 +62,7 @@ class JobTasks:
         view = await self.get(ctx, task_id)
         while view is not None:
             yield view
-            if view.status != "working":
+            if view.status != "working" or self._queue.leaving:
                 return
             view = await self._changed(ctx, view)
 

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 GONE = "media_mcp.gone"  # the key in an ASGI scope of the event that says the client hung up
 PROGRESS_SECONDS = 10.0
 GRACE_SECONDS = 0.3
+LEAVING = "This server is going down: the job goes on once it is back. Then call get_job."
 
 
 class Runs:
@@ -125,6 +126,8 @@ class Runs:
         if job.state.terminal:
             await self._mark_answered(job)
         told = answer.of_job(job, preview, joined=joined, first_asset=first_asset)
+        if self._queue.leaving and not job.state.terminal:
+            return answer.noted(told, [LEAVING])
         if job.state is JobState.QUEUED and (why := await self._queue.held_up(job)):
             return answer.noted(told, [f"It waits: {why}."])
         return told
@@ -180,7 +183,7 @@ class Runs:
         return job
 
     def _left(self, job: Job) -> None:
-        if self._background is not None:
+        if self._background is not None and not self._queue.leaving:
             self._background.start_soon(self._hang_up, job)
 
     async def _hang_up(self, job: Job) -> None:

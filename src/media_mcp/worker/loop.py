@@ -184,6 +184,7 @@ class Worker:
         except Cancelled:
             self._send(protocol.Failed(job_id, "cancelled", "The job was cancelled."))
         except Exception as error:
+            print(f"media-mcp worker: {_named(work.run)} failed", file=sys.stderr)  # noqa: T201
             self._send(explain(job_id, error))
         finally:
             self._cancelled.pop(job_id, None)
@@ -203,6 +204,10 @@ class Worker:
             self._send(protocol.Log(run.job_id, line))
 
         return Work(run, device, residency, step, check, log)
+
+
+def _named(run: protocol.Run) -> str:
+    return f"job={run.job_id}" + (f" request={run.request}" if run.request else "")
 
 
 def given(result: Product | Exception) -> Product:

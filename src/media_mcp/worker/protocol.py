@@ -35,7 +35,8 @@ class Run:
 
     `call` is what the pipeline is called with; of `arguments`, the model's own, a worker reads what
     it does itself: how many, how large. `inputs` maps each `media://` URI in `call` to a path;
-    files that are made go into `folder`; `roles` are the model's outputs, in order.
+    files that are made go into `folder`; `roles` are the model's outputs, in order. `request` is
+    the id of the call that the job is of.
     """
 
     job_id: str
@@ -50,6 +51,7 @@ class Run:
     roles: tuple[str, ...]
     inputs: Mapping[str, str] = field(default_factory=dict)
     load_only: bool = False
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)

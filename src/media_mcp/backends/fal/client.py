@@ -14,6 +14,7 @@ import anyio
 import httpx2
 from pydantic import SecretStr
 
+from media_mcp import trail
 from media_mcp.backends.fal.configuration import Configuration, loopback, origin
 from media_mcp.backends.fal.errors import (
     Place,
@@ -299,6 +300,8 @@ class Client:
         if request.content is not None:
             headers["Content-Length"] = str(request.content.size)
         known = origin(request.url) in self.configuration.origins
+        if known:
+            headers |= trail.here().headers()
         if self._key and known and not request.keyless and "Authorization" not in headers:
             headers["Authorization"] = f"Key {self._key.get_secret_value()}"
         return headers

@@ -91,7 +91,7 @@ def _send(worker: WorkerProcess, orders: Mapping[str, protocol.Run]) -> None:
     """Send them as one message; one after the other if that would be too long."""
     runs = tuple(orders.values())
     for run in runs:
-        worker.open(run.job_id)
+        worker.open(run.job_id, run.request)
     try:
         worker.send(protocol.Batch(runs) if len(runs) > 1 else runs[0])
     except ProtocolError:

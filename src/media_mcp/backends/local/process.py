@@ -45,6 +45,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._board = board
         self._hang_seconds = hang_seconds
         self._boxes: dict[str, asyncio.Queue[FromWorker | None]] = {_NO_JOB: asyncio.Queue()}
+        self._whose: dict[str, str] = {}
         self._ended = asyncio.Event()
         self._lines = {_STDOUT: Lines(), _STDERR: Lines()}
         self._said = ""
@@ -112,8 +113,9 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             )
         self.hello = hello
 
-    def open(self, job_id: str) -> None:
-        """From now on keep what is told of a job for `receive`."""
+    def open(self, job_id: str, request: str = "") -> None:
+        """From now on keep what is told of a job for `receive`, and note in the log whose it is."""
+        self._whose[job_id] = f"job={job_id} request={request}" if request else f"job={job_id}"
         self._boxes[job_id] = asyncio.Queue()
         if not self.alive:
             self._boxes[job_id].put_nowait(None)
@@ -121,6 +123,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def ignore(self, job_id: str) -> None:
         """Keep what is told of a job no longer."""
         self._boxes.pop(job_id, None)
+        self._whose.pop(job_id, None)
 
     def send(self, message: ToWorker) -> None:
         """Write one message. A worker that is gone is noticed by `receive`, not here."""
@@ -201,7 +204,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     def _overhear(self, line: bytes) -> None:
         text = line.decode(errors="replace").rpartition("\r")[2].strip()
-        log.debug("%s", text)
+        log.debug("%s", " ".join([*self._whose.values(), text]))
         self._said = text[:_LAST_WORDS] or self._said
 
     def _kill_group(self) -> None:

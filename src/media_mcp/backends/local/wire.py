@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from media_mcp import trail
 from media_mcp.backends.base import Run
 from media_mcp.backends.local.speeds import quickened
 from media_mcp.catalog.requests import request_for
@@ -41,6 +42,7 @@ def to_wire(run: Run, speed: Choice = EXACTLY, *, hub_loras: bool = False) -> pr
         folder=str(run.folder.resolve()),
         roles=tuple(output.role for output in run.model.outputs),
         inputs={uri: str(asset.path) for uri, asset in run.inputs.items()},
+        request=trail.here().request,
     )
 
 

@@ -223,6 +223,11 @@ INSERT INTO holdings (owner, uri, size, used_at)
     GROUP BY owner, uri
 """
 
+TRAIL = """
+ALTER TABLE jobs ADD COLUMN request TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN trace TEXT NOT NULL DEFAULT ''
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     FIRST,
     DURATIONS,
@@ -234,4 +239,5 @@ MIGRATIONS: tuple[str, ...] = (
     INLINE,
     SPENT,
     KEEPING,
+    TRAIL,
 )

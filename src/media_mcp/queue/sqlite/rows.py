@@ -142,6 +142,8 @@ def load_job(row: Row, assets: Iterable[Asset] = ()) -> Job:
         gpu_quoted=row["gpu_quoted"],
         gpu_seconds=row["gpu_seconds"],
         inline=bool(row["inline"]),
+        request=row["request"],
+        trace=row["trace"],
     )
 
 
@@ -173,6 +175,8 @@ def dump_job(job: Job) -> dict[str, Any]:
         "batch": job.batch,
         "gpu_quoted": job.gpu_quoted,
         "inline": job.inline,
+        "request": job.request,
+        "trace": job.trace,
         "ended_at": job.ended_at,
         "facts": dumps(job.facts),
         "failure": dump_failure(job.failure),

@@ -24,6 +24,7 @@ from media_mcp.server.connections.http import HttpConnection, said
 CHECK_EVERY = 5  # ticks of uvicorn's, of a tenth of a second
 REFUSALS = 64  # connections that are told no at one time; others are cut off without a word
 REFUSAL_SECONDS = 2.0
+LEAVE_SECONDS = 1.0
 _FULL = "The server has as many connections as it takes. Try again in a moment."
 _NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -127,14 +128,23 @@ class Listener:
 
 
 class WebServer(uvicorn.Server):
-    """Serves until `should_exit`. Signals are the caller's to handle."""
+    """Serves until `should_exit`. Signals are the caller's to handle.
+
+    Then it listens no more and takes the steps of `on_leave`, after each of which the requests that
+    are under way have a moment to end.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, bounds: Bounds, tls: ssl.SSLContext | None = None
+        self,
+        config: uvicorn.Config,
+        bounds: Bounds,
+        tls: ssl.SSLContext | None = None,
+        on_leave: Sequence[Callable[[], None]] = (),
     ) -> None:
         super().__init__(config)
         self.server_state: State = State(bounds)
         self._tls = tls
+        self._on_leave = on_leave
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -159,3 +169,15 @@ class WebServer(uvicorn.Server):
         if counter % CHECK_EVERY == 0:
             self.server_state.check(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        for listener in self.servers:
+            listener.close()
+        for step in self._on_leave:
+            step()
+            await self._let_end(LEAVE_SECONDS)
+        await super().shutdown(sockets)
+
+    async def _let_end(self, seconds: float) -> None:
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=seconds)

@@ -20,7 +20,7 @@ from media_mcp.queue import Queue
 from media_mcp.server.queue_api import wire
 from media_mcp.server.queue_api.calls import BadRequest, Call, Reply, Unauthorized, parsed
 from media_mcp.server.queue_api.options import Options
-from media_mcp.server.queue_api.requests import Requests
+from media_mcp.server.queue_api.requests import Requests, going_down
 from media_mcp.server.queue_api.results import Results
 from media_mcp.server.queue_api.submitter import Submitter
 
@@ -84,6 +84,8 @@ class Realtime:
         except anyio.get_cancelled_exc_class():
             await self._requests.stop(submitted)
             raise
+        if not job.state.terminal:
+            raise going_down(job)
         if fault := wire.fault_of_job(job):
             raise wire.Failed(fault)
         packed: bytes = msgpack.packb(await self._results.body(job, call.target.origin))

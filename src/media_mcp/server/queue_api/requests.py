@@ -10,7 +10,7 @@ from math import inf
 
 import anyio
 
-from media_mcp.errors import NotFound
+from media_mcp.errors import GoingDown, NotFound
 from media_mcp.job import JSON, Caller, Event, Job, JobState
 from media_mcp.queue import Queue, Submitted
 from media_mcp.server.queue_api import wire
@@ -98,6 +98,8 @@ class Requests:
             return wire.wrong_method("POST")
         submitted, hints = await self.taken(call, endpoint)
         job = await self._ended(call, submitted)
+        if not job.state.terminal:
+            return wire.fault_of_error(going_down(job)).reply(wire.identity(job))
         reply = await self.answer(job, call.target.origin)
         return Reply(reply.status, reply.body, [*reply.headers, *hints])
 
@@ -107,22 +109,33 @@ class Requests:
         return job if job is not None else await self._queue.get(request_id, caller)
 
     async def stop(self, submitted: Submitted) -> None:
-        """Stop what the client waited for alone, once it has hung up."""
-        if not submitted.joined:
+        """Stop what the client waited for alone, once it has hung up, and not we."""
+        if not submitted.joined and not self._queue.leaving:
             with anyio.CancelScope(shield=True):
                 job = submitted.job
                 await self._queue.cancel(job.id, job.caller, HUNG_UP, seconds=0)
 
     async def _ended(self, call: Call, submitted: Submitted) -> Job:
+        """Wait for a job to be over, or the server to leave. Raises `Gone`."""
         job = submitted.job
         if job.state.terminal:
             return job
         with call.connected():
             job = await self._queue.wait(job.id, job.caller, inf)
         if not job.state.terminal:
+            if self._queue.leaving:
+                return job
             await self.stop(submitted)
             raise Gone
         return job
+
+
+def going_down(job: Job) -> GoingDown:
+    """Return what to tell who waits for a job as the server leaves."""
+    return GoingDown(
+        f"The server is going down before request {job.id} is done; nothing is lost.",
+        "It goes on once the server is back: ask for its status and result then, by that id.",
+    )
 
 
 class Positions:

@@ -13,7 +13,7 @@ from media_mcp.queue import Queue
 from media_mcp.server.queue_api import wire
 from media_mcp.server.queue_api.calls import Call, RawHeaders, Reply, dump
 from media_mcp.server.queue_api.options import wants_logs
-from media_mcp.server.queue_api.requests import Requests
+from media_mcp.server.queue_api.requests import Requests, going_down
 
 PING_SECONDS = 10.0  # the JavaScript client gives up after 15 s of silence
 LINE_SECONDS = 0.5  # between two looks at the position of a queued job
@@ -41,6 +41,10 @@ class EventStream:
         """Send an event that holds JSON; the last one ends the stream."""
         await self._write(b"data: " + data + b"\n\n", last)
 
+    async def end(self, words: str) -> None:
+        """End the stream with a comment, which is for people."""
+        await self._write(f": {words}\n\n".encode(), True)
+
     async def ping(self) -> None:
         """Send a comment, which clients pass over."""
         await self._write(b": ping\n\n", False)
@@ -66,7 +70,9 @@ class Streams:
         stream = EventStream(call.send, wire.identity(job))
         teller = _StatusTeller(call, stream, self._queue, self._requests)
         await teller.tell(job)
-        await self._follow(call, job, stream, teller)
+        job = await self._follow(call, job, stream, teller)
+        if self._queue.leaving and not job.state.terminal:
+            await stream.end(str(going_down(job)))
 
     async def run(self, call: Call, endpoint: str) -> Reply | None:
         """Run a model, sending its progress and, last, its result.
@@ -76,6 +82,12 @@ class Streams:
         submitted, hints = await self._requests.taken(call, endpoint)
         stream = EventStream(call.send, [*wire.identity(submitted.job), *hints])
         job = await self._follow(call, submitted.job, stream, _ProgressTeller(stream))
+        if not job.state.terminal and self._queue.leaving:
+            fault = wire.fault_of_error(going_down(job))
+            if not stream.begun:
+                return fault.reply(wire.identity(job))
+            await stream.event(dump(fault.body()), last=True)
+            return None
         if not job.state.terminal:
             await self._requests.stop(submitted)
             return None
@@ -102,7 +114,10 @@ class Streams:
                         break
                     pause = LINE_SECONDS if job.state is JobState.QUEUED else PING_SECONDS
                     with anyio.move_on_after(min(pause, PING_SECONDS)) as waiting:
-                        now = await follower.next()
+                        heard = await follower.next()
+                        if heard is None:
+                            break
+                        now = heard
                     if waiting.cancelled_caught:
                         await teller.look()
                         if stream.silence >= PING_SECONDS:

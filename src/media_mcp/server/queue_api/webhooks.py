@@ -19,6 +19,7 @@ from media_mcp.server.queue_api.calls import dump
 from media_mcp.server.queue_api.keys import ServerKey, signed_text
 from media_mcp.server.queue_api.results import Results
 from media_mcp.server.queue_api.wire import fault_of_job
+from media_mcp.trail import Trail
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +170,7 @@ class Webhooks:
             "X-Fal-Webhook-User-Id": owner,
             "X-Fal-Webhook-Timestamp": str(now),
             "X-Fal-Webhook-Signature": self._key.sign(signed_text(job.id, owner, now, body)),
+            **Trail(job.request, job.trace).headers(),
         }
 
     def _failed(self, delivery: Delivery, answer: str, *, final: bool = False) -> Told:

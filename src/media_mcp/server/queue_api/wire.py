@@ -56,6 +56,7 @@ _RULES: Mapping[str, Rule] = {
     "storage_failed": Rule(500, "internal_error", retryable=True),
     "lost": Rule(500, "internal_error", retryable=True),
     "request_timeout": Rule(504, "request_timeout", retryable=True),
+    "going_down": Rule(504, "request_timeout"),  # what clients do not try again: it goes on
     "cancelled": Rule(499, "client_cancelled"),
 }
 _AT_ONCE: Mapping[str, Rule] = {  # what these codes mean where no job came of the request

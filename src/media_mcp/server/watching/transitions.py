@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
+from typing import Any
 
+from media_mcp import trail
 from media_mcp.job import JSON, Job
+from media_mcp.media.names import printable
 from media_mcp.queue import Queue
+
+_PLAIN = re.compile(r"[\w.:/@+~-]+")
 
 log = logging.getLogger("media_mcp.jobs")
 
@@ -37,6 +43,7 @@ def facts(job: Job) -> dict[str, JSON]:
         "caller": job.caller.owner,
         "project": job.caller.project,
         "door": job.door,
+        "request": job.request or None,
         "attempt": job.attempt or None,
         "remote_id": job.remote_id,
         "seconds": None if job.seconds is None else round(job.seconds, 3),
@@ -53,7 +60,35 @@ class Line:
         self.told = told
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in self.told.items())
+        return " ".join(f"{name}={_word(value)}" for name, value in self.told.items())
+
+
+def _word(value: JSON) -> str:
+    """Return a value as it is, if it is one plain word, and else quoted."""
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+
+
+def plain(text: str) -> str:
+    """Return a text on one line, without what would steer a terminal."""
+    return " ".join(printable(text).splitlines())
+
+
+class TextFormatter(logging.Formatter):
+    """Writes each record as one line of words; the lines of a traceback below it are indented."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: ")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        message = plain(record.getMessage())
+        request = trail.here().request
+        known = f" request={request}" if request and "request=" not in message else ""
+        return super().formatMessage(record) + message + known
+
+    def formatException(self, ei: Any) -> str:
+        lines = super().formatException(ei).splitlines()
+        return "\n".join(f"  {plain(line)}" for line in lines)
 
 
 class JsonFormatter(logging.Formatter):
@@ -70,9 +105,10 @@ class JsonFormatter(logging.Formatter):
             told |= line.told
         else:
             told["message"] = record.getMessage()
+            told |= {"request": trail.here().request} if trail.here().request else {}
         if record.exc_info:
             told["exception"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False, default=str)
+        return json.dumps(told, default=str)
 
 
 def set_up(level: str, form: str) -> None:
@@ -81,7 +117,7 @@ def set_up(level: str, form: str) -> None:
     if form == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
