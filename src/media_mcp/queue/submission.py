@@ -28,8 +28,8 @@ class Submission:
     `seed` is what the caller gave; None lets the queue draw one. `key` is the caller's own
     idempotency key. `backend` asks for one route. Only doors in `JOINING_DOORS` join without a key.
     `start_by` (Unix seconds), `private`, `lifetime` (seconds), `webhook`, `once` and `inline` are
-    as in `Job`. `agreed` is what its user said it may cost, as `agreement` reads it; `trail` is that
-    of the call.
+    as in `Job`. `agreed` is what its user said it may cost, as `agreement` reads it; `trail` is
+    that of the call.
     """
 
     model: Model

@@ -299,10 +299,10 @@ class Client:
         headers = {"Accept": "application/json", **(request.headers or {})}
         if request.content is not None:
             headers["Content-Length"] = str(request.content.size)
-        known = origin(request.url) in self.configuration.origins
+        known = origin(request.url) in self.configuration.origins and not request.keyless
         if known:
             headers |= trail.here().headers()
-        if self._key and known and not request.keyless and "Authorization" not in headers:
+        if self._key and known and "Authorization" not in headers:
             headers["Authorization"] = f"Key {self._key.get_secret_value()}"
         return headers
 
