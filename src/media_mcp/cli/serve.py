@@ -159,9 +159,9 @@ class Stdio:
 
     def stop(self) -> None:
         """End the input, once who waits for a job was told that it goes on."""
-        waits = self._queue is not None and self._queue.awaited
+        waits = self._queue is not None and self._queue.news.awaited
         if self._queue is not None:
-            self._queue.dismiss()
+            self._queue.news.dismiss()
         asyncio.get_running_loop().call_later(ANSWER_SECONDS if waits else 0, self._end)
 
     async def serve(self, server: McpServer, app: App) -> None:
@@ -200,7 +200,7 @@ class Http:
         note(f"media-mcp {__version__} listens on {self.url}")
         bounds = Bounds.of(app.settings)
         asgi = http_app(server, app, self._gate)
-        self._web = web_server(asgi, self._tls, bounds, app.queue.dismiss)
+        self._web = web_server(asgi, self._tls, bounds, app.queue.news.dismiss)
         await self._web.serve(sockets=[self._listener])
 
     @property

@@ -81,14 +81,14 @@ class Queue:
         self._store = store or SqliteStore(
             settings.data_dir / "jobs.sqlite", this_instance(), clock=clock
         )
-        self._news = News()
+        self.news = News()
         work_dir = settings.data_dir / "work"
         self._router = Router(settings, backends, model_of, self.durations, clock)
         rooms = Rooms(
             self._store,
             media,
             model_of,
-            self._news,
+            self.news,
             work_dir,
             settings.attempts,
             settings.gpu_rate,
@@ -100,13 +100,13 @@ class Queue:
         order = Order(clock, settings.overdue_seconds, settings.batch_wait_ms / 1000)
         self._dispatcher = Dispatcher(runs_here, rooms, order, lambda: self._watch.stir())
         self.books = Books(self._store, self._router)
-        self._later = Later(self._store, self._news, media, clock)
+        self._later = Later(self._store, self.news, media, clock)
         self.keeping = Keeping(self._store, media, settings, clock)
         self.uploads = Uploads(self._store, self._later.stir)
         self.outbox = Outbox(self._store, clock, lambda job: self.rules(job.caller).offline)
         self._watch = Watch(
             self._store,
-            self._news,
+            self.news,
             self._dispatcher,
             self._wake,
             attempts=settings.attempts,
@@ -122,7 +122,7 @@ class Queue:
             await self._watch.recover()
             await self._watch.tidy()
             for hear in (self._later.hear, self.outbox.hear):
-                stack.callback(self._news.subscribe(hear))
+                stack.callback(self.news.subscribe(hear))
             stack.push_async_callback(shielded, self._leave)
             group = await stack.enter_async_context(anyio.create_task_group())
             self._dispatcher.start(group)
@@ -194,7 +194,7 @@ class Queue:
         job = submission.refused(failure, facts, self._clock())
         added = await self._store.add(job, tuple(submission.inputs.values()), submission.join())
         if not added.joined:
-            self._news.publish(added.job, state=True)
+            self.news.publish(added.job, state=True)
         return Submitted(added.job, added.joined)
 
     async def _add(
@@ -209,7 +209,7 @@ class Queue:
             claim = added.claim
             faultpoints.reached(Point.ROW_WRITTEN)
             if not added.joined:
-                self._news.publish(added.job, state=True)
+                self.news.publish(added.job, state=True)
         finally:
             if reserved:
                 self._dispatcher.hand(backend, claim)
@@ -266,7 +266,7 @@ class Queue:
 
         It costs nothing, and what another server writes is seen a moment later.
         """
-        job = self._news.latest(job_id)
+        job = self.news.latest(job_id)
         if job is None or job.caller.owner != caller.owner:
             return None
         if not job.state.terminal:
@@ -325,26 +325,12 @@ class Queue:
 
     # Waiting
 
-    @property
-    def leaving(self) -> bool:
-        """Whether those who wait were dismissed: the server is going down."""
-        return self._news.dismissed
-
-    @property
-    def awaited(self) -> bool:
-        """Whether anybody waits for a job here."""
-        return self._news.awaited
-
-    def dismiss(self) -> None:
-        """Let go of all who wait, now and from now on; their jobs go on."""
-        self._news.dismiss()
-
     @asynccontextmanager
     async def follow(self, job_id: str, caller: Caller) -> AsyncIterator[tuple[Job, Follower]]:
         """Yield a job of the caller's as it is, and who hears what changes. Raises `NotFound`."""
-        with self._news.follow(job_id) as follower:
+        with self.news.follow(job_id) as follower:
             self._watch.stir()
-            job = self._news.latest(job_id)
+            job = self.news.latest(job_id)
             if job is None or job.caller.owner != caller.owner:
                 job = await self.get(job_id, caller)
             missed = follower.take()
@@ -371,7 +357,7 @@ class Queue:
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Have `listener` called on each change of a job's state; returns how to stop that."""
-        return self._news.subscribe(listener)
+        return self.news.subscribe(listener)
 
     # Changes asked for
 
@@ -394,7 +380,7 @@ class Queue:
             raise no_such_job(job_id)
         faultpoints.reached(Point.CANCEL_ASKED)
         if met.changed:
-            self._news.publish(met.job, state=True)
+            self.news.publish(met.job, state=True)
         if met.here:
             self._dispatcher.stop(job_id, reason)
         if met.job.state.terminal:

@@ -62,7 +62,7 @@ class JobTasks:
         view = await self.get(ctx, task_id)
         while view is not None:
             yield view
-            if view.status != "working" or self._queue.leaving:
+            if view.status != "working" or self._queue.news.dismissed:
                 return
             view = await self._changed(ctx, view)
 

@@ -126,7 +126,7 @@ class Runs:
         if job.state.terminal:
             await self._mark_answered(job)
         told = answer.of_job(job, preview, joined=joined, first_asset=first_asset)
-        if self._queue.leaving and not job.state.terminal:
+        if self._queue.news.dismissed and not job.state.terminal:
             return answer.noted(told, [LEAVING])
         if job.state is JobState.QUEUED and (why := await self._queue.held_up(job)):
             return answer.noted(told, [f"It waits: {why}."])
@@ -183,7 +183,7 @@ class Runs:
         return job
 
     def _left(self, job: Job) -> None:
-        if self._background is not None and not self._queue.leaving:
+        if self._background is not None and not self._queue.news.dismissed:
             self._background.start_soon(self._hang_up, job)
 
     async def _hang_up(self, job: Job) -> None:

@@ -110,7 +110,7 @@ class Requests:
 
     async def stop(self, submitted: Submitted) -> None:
         """Stop what the client waited for alone, once it has hung up, and not we."""
-        if not submitted.joined and not self._queue.leaving:
+        if not submitted.joined and not self._queue.news.dismissed:
             with anyio.CancelScope(shield=True):
                 job = submitted.job
                 await self._queue.cancel(job.id, job.caller, HUNG_UP, seconds=0)
@@ -123,7 +123,7 @@ class Requests:
         with call.connected():
             job = await self._queue.wait(job.id, job.caller, inf)
         if not job.state.terminal:
-            if self._queue.leaving:
+            if self._queue.news.dismissed:
                 return job
             await self.stop(submitted)
             raise Gone

@@ -71,7 +71,7 @@ class Streams:
         teller = _StatusTeller(call, stream, self._queue, self._requests)
         await teller.tell(job)
         job = await self._follow(call, job, stream, teller)
-        if self._queue.leaving and not job.state.terminal:
+        if self._queue.news.dismissed and not job.state.terminal:
             await stream.end(str(going_down(job)))
 
     async def run(self, call: Call, endpoint: str) -> Reply | None:
@@ -82,7 +82,7 @@ class Streams:
         submitted, hints = await self._requests.taken(call, endpoint)
         stream = EventStream(call.send, [*wire.identity(submitted.job), *hints])
         job = await self._follow(call, submitted.job, stream, _ProgressTeller(stream))
-        if not job.state.terminal and self._queue.leaving:
+        if not job.state.terminal and self._queue.news.dismissed:
             fault = wire.fault_of_error(going_down(job))
             if not stream.begun:
                 return fault.reply(wire.identity(job))
