@@ -89,7 +89,7 @@ class Load:
         return self.folder / "data" / "jobs.sqlite"
 
     async def run(self) -> Crowd:
-        crowd = Crowd(self.port)
+        crowd = Crowd(self.port, self.queued)
         with self._serving() as process:
             await self._figures()
             async with asyncio.timeout(FILL_SECONDS):

@@ -24,19 +24,20 @@ BROKEN = (OSError, asyncio.IncompleteReadError, RuntimeError)
 
 
 class Crowd:
-    """Clients of the server at `port`. `accepted` are the jobs that it took, oldest first.
+    """Clients of the server at `port`, where `queued` jobs wait.
 
-    `waited` counts how often a client heard the end of a job, by the way it waited; `failed` holds
-    what went wrong, which nothing may before `leaving` is set.
+    `accepted` are the jobs that it took, oldest first. `waited` counts how often a client heard the
+    end of a job, by the way it waited; `failed` holds what went wrong, which nothing may before
+    `leaving` is set.
     """
 
-    def __init__(self, port: int, seed: int = 1) -> None:
+    def __init__(self, port: int, queued: int, seed: int = 1) -> None:
         self.port = port
         self.accepted: list[str] = []
         self.waited: Counter[str] = Counter()
         self.failed: list[str] = []
         self.leaving = False
-        self._recent: deque[str] = deque(maxlen=1000)
+        self._recent: deque[str] = deque(maxlen=queued)
         self._draw = random.Random(seed)
         self._numbers = count()
         self._arrived = asyncio.Event()
@@ -77,7 +78,7 @@ class Crowd:
         return {"prompt": f"load {next(self._numbers)}"}
 
     async def _one(self) -> str:
-        """Return one of the jobs that came last, which still wait."""
+        """Return one of as many jobs as wait: one that will run soon, or late, or runs."""
         await self._arrived.wait()
         return self._draw.choice(self._recent)
 
