@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import anyio
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from PIL import Image
 
 from media_mcp.server.app import App
 from media_mcp.server.auth import Gate
@@ -72,3 +74,10 @@ def like(text: str, *names: str) -> str:
     for name in names:
         text = text.replace(name, "…").replace(name[:100], "…")
     return text
+
+
+def png() -> bytes:
+    """Return a small picture."""
+    with BytesIO() as file:
+        Image.new("RGB", (8, 8), "red").save(file, "PNG")
+        return file.getvalue()

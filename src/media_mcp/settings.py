@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import (
     ByteSize,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
 )
@@ -227,6 +228,11 @@ class Settings(BaseSettings):
         ge=1,
         description="How many of them one address may have that is not this machine's own: more "
         "for a proxy in front.",
+    )
+    proxies: list[IPvAnyNetwork] = Field(
+        default_factory=list,
+        description="Addresses or networks of proxies in front of the server whose "
+        f"X-Forwarded-For and X-Forwarded-Proto are believed; without any: nobody's. {_OWN}",
     )
     device: str = Field(
         default="auto",

@@ -28,6 +28,7 @@ OWN = frozenset(
         "data_dir",  # where the keys are, and the ledger that budgets are counted by
         "fal_key",  # whose owner sees what is sent there
         "catalog_dirs",
+        "proxies",
         "retention",
     }
 )

@@ -14,11 +14,14 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourceUpdated
 
-from callerskit import ABSENT, NOBODY, House, call, house, like
+from callerskit import ABSENT, NOBODY, House, call, house, like, png
 from media_mcp.job import Caller, JobState
 from support import Opened
 
 pytestmark = pytest.mark.anyio
+
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+PNG = png()
 
 CHANGES = (t.ResourceUpdatedNotification, t.ResourceListChangedNotification)
 
@@ -213,24 +216,108 @@ async def test_a_link_is_seen_by_whoever_it_is_given_to(opened: Opened) -> None:
         assert (await other.get(result["images"][0]["url"])).status_code == 200
 
 
-async def test_a_session_belongs_to_the_key_that_opened_it(opened: Opened) -> None:
-    hello = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "x", "version": "1"},
+async def test_an_upload_of_ann_s_is_hers_by_every_name_it_has(opened: Opened) -> None:
+    async with house(opened) as place, place.http("ann") as ann, place.http("bob") as bob:
+        asked = {"file_name": "hers.png", "content_type": "image/png"}
+        told = (await ann.post("/rest/storage/upload/initiate", json=asked)).json()
+        await ann.put(told["upload_url"], content=PNG)
+        link = told["file_url"]
+        plain, absent = link.partition("?")[0], link.replace(link.rpartition("/")[2][:32], "0" * 32)
+        theirs, none = await bob.get(plain), await bob.get(absent)
+        assert (theirs.status_code, theirs.text) == (none.status_code, none.text)
+        assert set(theirs.headers) == set(none.headers)
+        bodies = [{"prompt": "x", "image_url": name} for name in (link, absent)]
+        used, none = [await bob.post("/run/rehearsal/edit", json=body) for body in bodies]
+        assert used.status_code == none.status_code == 422
+        async with place.http("") as nobody:
+            assert (await nobody.get(plain)).status_code == 404
+            assert (await nobody.get(link)).content == PNG
+        assert (await ann.post("/run/rehearsal/edit", json=bodies[0])).status_code == 200
+
+
+async def test_a_link_opens_its_own_file_whole_and_until_its_time(opened: Opened) -> None:
+    async with house(opened, link_seconds=3600) as place, place.http("ann") as ann:
+        first, second = [
+            (await ann.post("/run/rehearsal/image", json={"prompt": p})).json()["images"][0]["url"]
+            for p in "ab"
+        ]
+        name, _, token = first.partition("?token=")
+        other = f"{second.partition('?')[0]}?token={token}"
+        wrong = [f"{name}?token={token[:-2]}AA", f"{name}?token=", f"{name}?Token={token}", other]
+        wrong += [first.replace("/files/", "/files/%2e%2e/files/"), first.replace("/", "%2f", 1)]
+        wrong += [f"{name}?{'a=1&' * 30}token={token}", f"{name}%00?token={token}"]
+        async with place.http("") as nobody:
+            for url in wrong:
+                try:
+                    assert (await nobody.get(url)).status_code in (401, 404), url
+                except httpx2.UnsupportedProtocol:
+                    assert "%2f" in url
+            whole = (await nobody.get(first)).content
+            part = await nobody.get(first, headers={"Range": "bytes=4-7"})
+            assert (part.status_code, part.content) == (206, whole[4:8])
+            assert (await nobody.head(first)).headers["content-length"] == str(len(whole))
+
+
+async def test_one_key_for_repeated_requests_is_each_caller_s_own(opened: Opened) -> None:
+    async with house(opened) as place, place.http("ann") as ann, place.http("bob") as bob:
+        same = {"Idempotency-Key": "1"}
+        ids = []
+        for http, prompt in ((ann, "x"), (bob, "y"), (ann, "x")):
+            path, body = "/queue/rehearsal/image", {"prompt": prompt}
+            ids.append((await http.post(path, json=body, headers=same)).json()["request_id"])
+        assert ids[0] == ids[2] != ids[1]
+        owners = [(await place.app.queue.jobs(Caller(name)))[0].id for name in ("ann", "bob")]
+        assert owners == ids[:2]
+
+
+async def test_a_task_of_ann_s_is_none_to_bob(opened: Opened) -> None:
+    async with house(opened) as place, place.http("ann") as ann, place.http("bob") as bob:
+        job = (await ann.post("/queue/test/slow", json={"prompt": "x"})).json()["request_id"]
+        for method in ("tasks/get", "tasks/cancel", "tasks/update"):
+            said = []
+            for name in (job, NOBODY):
+                answer = await bob.post("/mcp", **asking(method, name))
+                said.append((answer.status_code, like(answer.text, name)))
+            assert said[0] == said[1] and "Unknown task" in said[0][1]
+        assert job in (await ann.post("/mcp", **asking("tasks/get", job))).text
+        assert not (await place.app.queue.get(job, Caller("ann"))).state.terminal
+
+
+def asking(method: str, task: str) -> dict[str, Any]:
+    """Return a request about a task as it goes over the wire in the newer era."""
+    version = "2026-07-28"
+    headers = ACCEPT | {"MCP-Protocol-Version": version, "Mcp-Method": method, "Mcp-Name": task}
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {
+            "extensions": {"io.modelcontextprotocol/tasks": {}}
         },
     }
-    accept = {"Accept": "application/json, text/event-stream"}
+    params = {"taskId": task, "inputResponses": {}, "_meta": meta}
+    return {
+        "headers": headers,
+        "json": {"jsonrpc": "2.0", "id": 3, "method": method, "params": params},
+    }
+
+
+async def test_a_session_belongs_to_the_key_that_opened_it(opened: Opened) -> None:
+    client = {"name": "x", "version": "1"}
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
     async with house(opened) as place, place.http("ann") as ann, place.http("bob") as bob:
-        begun = await ann.post("/mcp", json=hello, headers=accept)
-        session = accept | {"Mcp-Session-Id": begun.headers["mcp-session-id"]}
-        ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+        begun = await ann.post("/mcp", json=hello, headers=ACCEPT)
+        session = ACCEPT | {"Mcp-Session-Id": begun.headers["mcp-session-id"]}
         assert (await ann.post("/mcp", json=ping, headers=session)).status_code == 200
-        assert (await bob.post("/mcp", json=ping, headers=session)).status_code == 404
+        stolen = {"POST": session, "GET": session | {"Last-Event-ID": "1"}, "DELETE": session}
+        for method, headers in stolen.items():
+            none = await bob.request(
+                method, "/mcp", json=ping, headers=headers | {"Mcp-Session-Id": "0" * 32}
+            )
+            theirs = await bob.request(method, "/mcp", json=ping, headers=headers)
+            assert theirs.status_code == none.status_code == 404, method
+            assert like(theirs.text, session["Mcp-Session-Id"]) == like(none.text, "0" * 32)
+        assert (await ann.post("/mcp", json=ping, headers=session)).status_code == 200
 
 
 async def test_a_key_that_only_reads_makes_and_stops_nothing(opened: Opened, era: str) -> None:

@@ -193,14 +193,17 @@ class Http:
 
     async def serve(self, server: McpServer, app: App) -> None:
         from media_mcp.server.connections.bounds import Bounds
-        from media_mcp.server.http import http_app, web_server
+        from media_mcp.server.http import http_app, is_loopback, web_server
 
         if self._stopped:
             return
         note(f"media-mcp {__version__} listens on {self.url}")
+        if self._gate.guessable and not is_loopback(self._host):
+            note("api_key is short enough to be guessed: media-mcp keys create makes better ones.")
         bounds = Bounds.of(app.settings)
         asgi = http_app(server, app, self._gate)
-        self._web = web_server(asgi, self._tls, bounds, app.queue.news.dismiss)
+        proxies, dismiss = app.settings.proxies, app.queue.news.dismiss
+        self._web = web_server(asgi, self._tls, bounds, dismiss, proxies)
         await self._web.serve(sockets=[self._listener])
 
     @property

@@ -70,8 +70,6 @@ class Gate:
             from media_mcp.server.oauth import Tokens
 
             tokens = Tokens(settings.oauth, settings.project)
-        if settings.api_key and 0 < len(settings.api_key.get_secret_value()) < SHORTEST:
-            log.warning("api_key is short enough to be guessed: set %d characters", SHORTEST)
         return cls(
             settings.api_key,
             settings.project,
@@ -90,6 +88,11 @@ class Gate:
     def has_keys(self) -> bool:
         """Whether there is any key or token to show."""
         return bool(self._key or self.tokens or self._ring)
+
+    @property
+    def guessable(self) -> bool:
+        """Whether its key is so short that somebody may guess it."""
+        return 0 < len(self._key) < SHORTEST
 
     @property
     def asks(self) -> bytes:

@@ -9,7 +9,7 @@ import math
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -196,11 +196,13 @@ def web_server(
     tls: ssl.SSLContext | None = None,
     bounds: Bounds | None = None,
     dismiss: Callable[[], None] = lambda: None,
+    proxies: Sequence[object] = (),
 ) -> WebServer:
     """Return a server for the app: `await .serve(sockets=[listener])` runs it till `should_exit`.
 
     It is held to `bounds`, by default to those of `Bounds`. `dismiss` lets go of who waits when it
-    is about to end; what is open after that is ended.
+    is about to end; what is open after that is ended. What `proxies` (addresses, networks) say of
+    whom they forward is believed.
     """
     bounds, front = bounds or Bounds(), Front(app)
     logging.getLogger("uvicorn.error").addFilter(_is_so)
@@ -216,6 +218,8 @@ def web_server(
         timeout_keep_alive=math.ceil(bounds.idle_seconds),
         ws_max_size=MAX_FRAME,
         server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=[str(proxy) for proxy in proxies],
     )
     return WebServer(config, bounds, tls, (dismiss, front.end))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -99,9 +99,9 @@ class Files:
             return None
         name, extension = found[1], found[2]
         upload = await self._queue.uploads.named(name) if len(name) != HASH else None
-        # A name cannot be guessed; the hash of a file can be known.
         uri = upload.uri if upload else f"media://{name}.{extension}"
-        owner = upload.owner if upload else await self._whose(call, uri)
+        owners = [upload.owner] if upload else await self._queue.uploads.holders(uri)
+        owner = self._whose(call, f"{name}.{extension}", owners)
         if owner is None:
             return None
         if removed := await self._queue.keeping.removed(owner, uri):
@@ -111,12 +111,11 @@ class Files:
         except NotFound:  # its bytes were removed by hand
             return None
 
-    async def _whose(self, call: Call, uri: str) -> str | None:
-        """Return whose file of this content a call may see: the caller's, or that of its link."""
-        owners = await self._queue.uploads.holders(uri)
+    def _whose(self, call: Call, name: str, owners: Collection[str]) -> str | None:
+        """Return whose file of this name a call may see: the caller's, or that of its link."""
         if call.caller is not None and call.caller.owner in owners:
             return call.caller.owner
-        return self._links.opens(uri.removeprefix("media://"), call.target.query, owners)
+        return self._links.opens(name, call.target.query, owners)
 
 
 def _removed(how: str) -> Reply:

@@ -13,6 +13,7 @@ from media_mcp.server.queue_api.keys import ServerKey
 
 KIND = "link"
 QUERY = "token"
+MOST = 20  # parameters of a link, whatever the others say
 
 
 class Links:
@@ -28,7 +29,10 @@ class Links:
 
     def url(self, base: str, asset: Asset, owner: str) -> str:
         """Return where an owner's `asset` is served; `base` is scheme and host, as in `url_of`."""
-        plain = url_of(base, asset)
+        return self.signed(url_of(base, asset), owner)
+
+    def signed(self, plain: str, owner: str) -> str:
+        """Return the address of an owner's file so that whoever has it may see the file."""
         if not self._gate.locked:
             return plain
         claims = [plain.rpartition("/")[2], _whose(owner)]
@@ -36,10 +40,13 @@ class Links:
         return f"{plain}?{QUERY}={token}"
 
     def opens(self, name: str, query: str, owners: Iterable[str]) -> str | None:
-        """Return which of `owners` a link shows a file of, named `<sha256>.<ext>`; None: nobody."""
+        """Return which of `owners` a link shows a file of, by its name; None: nobody's."""
         if not self._gate.locked:
             return next(iter(owners), None)
-        token = next(iter(parse_qs(query, max_num_fields=20).get(QUERY, [])), "")
+        try:
+            token = next(iter(parse_qs(query, max_num_fields=MOST).get(QUERY, [])), "")
+        except ValueError:
+            return None
         claims = self._key.claims(KIND, token, self._clock())
         return next((owner for owner in owners if claims == [name, _whose(owner)]), None)
 

@@ -33,6 +33,7 @@ TICKET_SECONDS = 86_400.0
 MAX_ASKED = 64 * 2**10  # bytes of JSON that announce a file
 MAX_LISTED = 2 * 2**20  # bytes of JSON that list its parts
 MAX_NAME = 120
+PARTED = "/multipart/"
 DOT = re.compile(r"[a-z0-9]{1,12}", re.ASCII)
 
 
@@ -87,7 +88,7 @@ class Storage:
         return await _guarded(answer, call)
 
     def _taker(self, call: Call) -> Handler | None:
-        steps = call.target.path.split("/")[1:]
+        steps = _steps(call)[1:]
         if call.method == "POST" and steps == ["upload"]:
             return self._upload
         if call.method == "POST" and steps == ["upload", "multipart"]:
@@ -135,7 +136,7 @@ class Storage:
         )
         origin = call.target.origin
         place = f"{origin}/files/{how}/{self._ticket(order)}"
-        return replied(200, {"upload_url": place, "file_url": _file_url(origin, order)})
+        return replied(200, {"upload_url": place, "file_url": self._file_url(origin, order)})
 
     async def _open_parts(self, call: Call) -> Reply:
         caller = self._bearer(call)
@@ -143,7 +144,7 @@ class Storage:
         order = self._order(
             call, caller, call.header("x-fal-file-name"), call.header("content-type")
         )
-        url = _file_url(call.target.origin, order)
+        url = self._file_url(call.target.origin, order)
         return replied(200, {"access_url": url, "uploadId": self._ticket(order)})
 
     def _order(self, call: Call, caller: Caller, file_name: JSON, content_type: JSON) -> Order:
@@ -211,11 +212,11 @@ class Storage:
     async def _put(self, call: Call) -> Reply:
         order = self._order_of(call, call.target.path.rpartition("/")[2])
         await self._uploads.whole(call, order)
-        return replied(200, {"file_url": _file_url(call.target.origin, order)})
+        return replied(200, {"file_url": self._file_url(call.target.origin, order)})
 
     async def _part(self, call: Call) -> Reply:
         """Take a part. Python reads the tag in a header, JavaScript in the body."""
-        *_, ticket, number = call.target.path.split("/")
+        *_, ticket, number = _steps(call)
         order = self._order_of(call, ticket)
         if not number.isascii() or not number.isdecimal():
             raise BadRequest(f"{number[:40]!r} is no number of a part.", "Number them from 1.")
@@ -227,7 +228,7 @@ class Storage:
 
     async def _complete(self, call: Call) -> Reply:
         """Join the parts; a call that is repeated is answered as the first one was."""
-        ticket = call.target.path.split("/")[-2]
+        ticket = _steps(call)[-2]
         order = self._order_of(call, ticket)
         tags = _tags(await call.json(MAX_LISTED))
         if not await self._done(order):
@@ -236,11 +237,15 @@ class Storage:
             except (BadRequest, StorageFailed):
                 if not await self._done(order):  # another call may have joined them meanwhile
                     raise
-        url = _file_url(call.target.origin, order)
+        url = self._file_url(call.target.origin, order)
         return replied(200, {"access_url": url, "file_url": url})
 
     async def _done(self, order: Order) -> bool:
         return await self._queue.uploads.find(order.name or "") is not None
+
+    def _file_url(self, origin: str, order: Order) -> str:
+        """Return the link to a file, which will show it once its bytes are there."""
+        return self._links.signed(_plain_url(origin, order), order.caller.owner)
 
 
 def _may_upload(caller: Caller) -> Caller:
@@ -260,8 +265,14 @@ async def _guarded(answer: Handler, call: Call) -> Reply:
         return Fault(Rule(401, "unauthorized"), str(error), str(error)).reply()
 
 
-def _file_url(origin: str, order: Order) -> str:
-    """Return where a file will be once its bytes are there."""
+def _steps(call: Call) -> list[str]:
+    """Return the parts of the path; Python's client adds its own behind the whole of a link."""
+    _, more, rest = call.target.query.partition(PARTED)
+    return f"{call.target.path}{more}{rest}".split("/")
+
+
+def _plain_url(origin: str, order: Order) -> str:
+    """Return where a file will be."""
     suffix = PurePosixPath(order.file_name).suffix[1:].lower()
     subtype = re.split(r"[-+;. ]", order.content_type.partition("/")[2])[0].lower()
     extension = next((e for e in (suffix, subtype) if DOT.fullmatch(e)), "bin")
