@@ -11,13 +11,16 @@ import mcp_types as t
 import msgpack
 import pytest
 from PIL import Image
+from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from callerskit import House, call, house
 from media_mcp.job import Caller, JobState
 from media_mcp.server import staying
+from media_mcp.server.http import listen, web_server
 from media_mcp.server.pace import GUESSES
+from storagekit import lifespan
 from support import Opened
 
 pytestmark = pytest.mark.anyio
@@ -212,3 +215,26 @@ async def test_who_guesses_often_has_no_more_keys_compared(opened: Opened) -> No
                 assert (await http.get("/v1/models", headers=wrong)).status_code == 401
             assert (await http.get("/v1/models", headers=right)).status_code == 401
         assert (await ann.get("/v1/models")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("proxies", "told"), [((), "http 127.0.0.1"), (("127.0.0.0/8",), "https 192.0.2.7")]
+)
+async def test_what_a_proxy_forwards_is_believed_of_those_that_are_named(
+    proxies: tuple[str, ...], told: str
+) -> None:
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await lifespan(receive, send)
+        body = f"{scope['scheme']} {scope['client'][0]}".encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    forwarded = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    web = web_server(echo, proxies=proxies)
+    with listen("127.0.0.1", 0) as listener:
+        async with anyio.create_task_group() as group, httpx2.AsyncClient() as http:
+            group.start_soon(lambda: web.serve(sockets=[listener]))
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            assert (await http.get(url, headers=forwarded)).text == told
+            web.should_exit = True
