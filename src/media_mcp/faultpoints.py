@@ -23,7 +23,9 @@ class Point(Enum):
     FOLDER_MADE = "the attempt has its work folder"
     WORKER_STARTED = "a worker process lives and has no order"
     ORDER_SENT = "the worker has its order"
-    REMOTE_ANNOUNCED = "the row says that a request may be on its way to the place"
+    REMOTE_ANNOUNCED = (
+        "a request is about to be sent, and where it could be paid twice a row says so"
+    )
     REMOTE_SUBMITTED = "the place has taken the request; its id is not written"
     REMOTE_NOTED = "the id of the request is written"
     REMOTE_ENDED = "the place has a result; its files are not fetched"
@@ -32,8 +34,8 @@ class Point(Enum):
     FINISHED = "the backend has handed its result over; nothing of it is kept"
     SECOND_TRY = "what came out is worth nothing, and a second try with another seed begins"
     STAGED = "the bytes of a file are in the staging folder"
-    PUBLISHED = "the bytes have their readable name, and no sidecar"
-    SIDECAR_WRITTEN = "the sidecar is written; bytes and sidecar may not be on the disk"
+    SIDECAR_WRITTEN = "the sidecar is written; the bytes are still in the staging folder"
+    PUBLISHED = "the bytes have their readable name; they and the sidecar may not be on the disk"
     ASSET_SETTLED = "an asset is on the disk, whole; no row names it"
     BEFORE_END = "everything is at hand to end the job; its row says that it runs"
     IN_END = "end, assets, charge and release are written, in a transaction that is still open"

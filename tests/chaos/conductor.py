@@ -95,6 +95,8 @@ class Run:
         self._nobody_left()
         found = self._check(book)
         facts = self._facts()
+        if self.wrong or found.faults:
+            shutil.copytree(self.folder, self.notes / "left", dirs_exist_ok=True)
         if self.disk:
             _C.umount2(os.fsencode(self.folder), 2)
         return {
@@ -122,7 +124,7 @@ class Run:
             if self.plan.two:
                 more, strikes = self.plan.more, self.plan.on_second
                 second = self._server(site, "second", life, more, strikes, over)
-                until(self._second_is_ready, 20)
+                until(lambda pid=second: self._ready(pid), 20)  # type: ignore[misc]
             first = self._server(site, "first", life, self.plan.calls, self.plan.strikes)
             ends = [self._ended(first)]
             over.touch()
@@ -132,9 +134,11 @@ class Run:
                 return
         self.wrong.append(f"not done after {MOST_LIVES} lives")
 
-    def _second_is_ready(self) -> bool:
+    def _ready(self, second: int) -> bool:
+        """Whether the second server is at work, or has met its end before that."""
+        ended = os.waitid(os.P_PID, second, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         told = self.notes / "second.jsonl"
-        return told.exists() and '"ready"' in told.read_text()
+        return ended is not None or (told.exists() and '"ready"' in told.read_text())
 
     def _server(self, site: lives.Site, name: str, life: int, *given: Any) -> int:
         calls, strikes, *over = given
@@ -168,7 +172,7 @@ class Run:
         lines = [chaoskit.Billed(*line) for line in book["lines"]]
         found = chaoskit.check_everything(self.folder, lines, billing=("paid", "twin"))
         self.wrong += [fact["wrong"] for fact in self._facts() if "wrong" in fact]
-        for log in sorted(self.notes.glob("*.log")):
+        for log in sorted(self.notes.glob("*-*.log")):
             if "Traceback" in (said := log.read_text()):
                 self.wrong.append(f"{log.name}: {said[-3000:]}")
         return found

@@ -302,39 +302,41 @@ class MediaStore:
         self, staged: Staged, facts: Facts, role: str, name: str, provenance: Mapping[str, JSON]
     ) -> Asset:
         with self._shelf.locked():
-            side = self._load(staged.sha256)
-            known = side is not None
+            side, index = self._load(staged.sha256), index_of(staged.sha256)
             if side is None:
-                file = self._place(staged, name, facts.extension)
+                file = self._name(staged, name, facts.extension)
                 side = fresh(staged, facts, file, role, provenance)
+                self._add(staged, index, side)
             else:
                 self._again(staged, side, provenance)
-            # What replaces a good sidecar must be whole before; a new one has until `settle`.
-            self._shelf.write(index_of(staged.sha256), dump(side), durable=known)
-            faultpoints.reached(Point.SIDECAR_WRITTEN)
-            self._settle(index_of(staged.sha256), side["file"], new=not known)
+                self._shelf.write(index, dump(side))  # whole before it replaces a good one
+                self._shelf.settle(index, side["file"])
             faultpoints.reached(Point.ASSET_SETTLED)
         return self._asset(staged.sha256, side)
 
-    def _settle(self, *keys: str, new: bool) -> None:
-        """Make sure that all of an asset outlasts a crash; of a new one, leave all or nothing."""
+    def _add(self, staged: Staged, index: str, side: dict[str, Any]) -> None:
+        """Put a new asset in its place, all of it or nothing.
+
+        The sidecar goes first: should we die here, no bytes lie about that nobody knows.
+        """
+        file = side["file"]
         try:
-            self._shelf.settle(*keys)
+            self._shelf.write(index, dump(side), durable=False)
+            faultpoints.reached(Point.SIDECAR_WRITTEN)
+            if not self._shelf.has(file):
+                self._shelf.publish(staged, file)
+            faultpoints.reached(Point.PUBLISHED)
+            self._shelf.settle(index, file)
         except StorageFailed:
-            if new:
-                self._shelf.remove(*keys)
+            self._shelf.remove(index, file)
             raise
 
-    def _place(self, staged: Staged, name: str, extension: str) -> str:
-        """Move the bytes to a readable name that is free, and return it."""
+    def _name(self, staged: Staged, name: str, extension: str) -> str:
+        """Return a readable name that is free, or that of the same bytes."""
         month = datetime.now(UTC).strftime("%Y-%m")
         for digits in (8, 16, 64):
             key = f"{month}/{name_for(name)}-{staged.sha256[:digits]}.{extension}"
-            if not self._shelf.has(key):
-                self._shelf.publish(staged, key)
-                faultpoints.reached(Point.PUBLISHED)
-                return key
-            if self._shelf.hash_of(key) == staged.sha256:  # left by a process that died here
+            if not self._shelf.has(key) or self._shelf.hash_of(key) == staged.sha256:
                 return key
         raise StorageFailed(f"{key} is there already.", "Move that file away and try again.")
 

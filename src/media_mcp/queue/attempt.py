@@ -27,10 +27,10 @@ from media_mcp.errors import (
 from media_mcp.faultpoints import Point
 from media_mcp.job import Failure, Job, JobState, Quote, Result
 from media_mcp.queue.budget import overrun
-from media_mcp.queue.folder import WorkFolder
+from media_mcp.queue.folder import WorkFolder, disk_trouble
 from media_mcp.queue.news import News
 from media_mcp.queue.outputs import Made, another_seed, better, keep, look_into
-from media_mcp.queue.router import Router, may_be_spent
+from media_mcp.queue.router import Router, may_be_billed, may_be_spent
 from media_mcp.queue.scribe import Scribe
 from media_mcp.queue.store import Again, Claim, Detour, Ending, Stale, Store
 
@@ -105,7 +105,8 @@ class Attempt:
             if not self._stale:
                 await self._settle(outcome)
         except Exception as error:  # a bug of ours must not leave the job running for ever
-            await self._end(Ending(JobState.FAILED, failure=self._failure(only(error))))
+            failure, unsure = self._failure(only(error)), self._scribe.remote_id is not None
+            await self._end(Ending(JobState.FAILED, failure=failure, unsure=unsure))
         finally:
             await self._folder.remove()
 
@@ -134,7 +135,7 @@ class Attempt:
         try:
             return await self._backend.run(await self._prepare(job, tries))
         except Exception as error:
-            return only(error)
+            return disk_trouble(only(error), self._rooms.work_dir)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -316,7 +317,7 @@ class Attempt:
                 way = f"{way.route.backend} could run it, but {over.message}"
         failure = self._failure(error)
         failure = replace(failure, hint=f"{way} {failure.hint}".strip())
-        unsure = isinstance(error, MaybeSpent) or (result is not None and result.cost is None)
+        unsure = may_be_billed(error, self._scribe.remote_id, result)
         cost = self._cost(result.cost if result else None, unsure=unsure)
         ending = Ending(JobState.FAILED, failure=failure, cost=cost, reports=reports, unsure=unsure)
         await self._end(ending)

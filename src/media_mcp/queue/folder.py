@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -15,6 +16,7 @@ from media_mcp.errors import StorageFailed
 from media_mcp.faultpoints import Point
 from media_mcp.job import Job
 
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 FEW, SMALL = 8, 2**20  # files and bytes that are removed without a thread
 
 
@@ -58,6 +60,16 @@ def make_folder(folder: Path) -> None:
             f"The work folder {folder} cannot be made: {error.strerror}.",
             "Free some space there, or point data_dir at another disk.",
         ) from None
+
+
+def disk_trouble(error: Exception, folder: Path) -> Exception:
+    """Return what a backend met on the disk as `StorageFailed`, and any other error as it is."""
+    if not isinstance(error, OSError) or error.errno not in DISK:
+        return error
+    return StorageFailed(
+        f"The disk that holds {folder} takes nothing: {error.strerror}.",
+        "Free some space there, or point data_dir at another disk.",
+    )
 
 
 def removed_at_once(folder: Path) -> bool:

@@ -64,10 +64,16 @@ def _portable_start(pid: int) -> str | None:
     return ""
 
 
-def dead(instance: Instance, now: float) -> bool:
-    """Whether an instance with jobs in hand is gone: its process ended, or its heartbeat did."""
+def dead(instance: Instance, now: float, *, hung: bool = True) -> bool:
+    """Whether an instance with jobs in hand is gone: its process ended, or its heartbeat did.
+
+    Unless `hung` counts, a process of this host that is seen to live is given time for its next
+    beat: after a jump of the clock all heartbeats are old.
+    """
     if instance.host == this_host():
         start = process_start(instance.pid)
         if start is None or (start and instance.started and start != instance.started):
             return True
+        if start and not hung:
+            return False
     return now - instance.heartbeat > STALE_SECONDS

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from media_mcp.catalog.model import Model
 from media_mcp.errors import (
     BackendFailed,
+    BadInput,
+    BadOutput,
+    ContentRefused,
     MaybeSpent,
     NotConfigured,
     NotFound,
@@ -239,6 +242,17 @@ def may_be_spent(
     if result is not None and result.cost is not None:
         return result.cost > 0
     return job.quoted != 0 and (bool(remote_id) or result is not None)
+
+
+def may_be_billed(error: Exception, remote_id: str | None, result: Result | None) -> bool:
+    """Tell whether nobody knows what a job that failed costs.
+
+    That is so of a request there (`remote_id`) that did not fail by its place's own word.
+    """
+    if result is not None or isinstance(error, MaybeSpent):
+        return result is None or result.cost is None
+    failed_there = isinstance(error, BackendFailed | ContentRefused | BadInput)
+    return bool(remote_id) and (isinstance(error, BadOutput) or not failed_there)
 
 
 def _detour(job: Job, look: Look, error: Exception, rules: Rules) -> Detour:

@@ -31,8 +31,9 @@ class Instance:
 class Join:
     """How a submit finds an earlier job that it repeats.
 
-    An `exact` key (the caller's own) joins whatever became of the job, for `KEY_SECONDS`; else the
-    job must still be under way, or have succeeded without its answer reaching the caller.
+    An `exact` key (the caller's own) joins whatever became of the job, for `KEY_SECONDS` and as
+    long as it is under way; else the job must still be under way, or have succeeded without its
+    answer reaching the caller.
     `fingerprint` is of what was asked; an exact key with another fingerprint is refused.
     """
 

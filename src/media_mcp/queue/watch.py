@@ -48,6 +48,7 @@ class Watch:
         self._clock = clock
         self._stir = anyio.Event()
         self._beaten_at = clock()
+        self._sure_at = self._beaten_at + STALE_SECONDS  # that a silent server hangs
 
     def start(self, group: TaskGroup) -> None:
         group.start_soon(self._look_often)
@@ -80,11 +81,14 @@ class Watch:
 
     async def beat(self) -> None:
         """Say that this server lives, take over from dead ones, and offer what is queued."""
-        late = self._clock() - self._beaten_at > STALE_SECONDS / 2
-        self._beaten_at = self._clock()
+        now = self._clock()
+        late = abs(now - self._beaten_at) > STALE_SECONDS / 2
+        self._beaten_at = now
+        if late:
+            self._sure_at = now + STALE_SECONDS
         if self._dispatcher.busy:
             await self._store.beat()
-        if late:  # the machine slept: timers stood still meanwhile, and the others look dead
+        if late:  # the machine slept, or its clock was set: timers stood still meanwhile
             self._on_wake()
         else:
             await self.recover()
@@ -93,8 +97,9 @@ class Watch:
 
     async def recover(self) -> None:
         """Queue again, or end as lost, the jobs of servers that died."""
-        now = self._clock()
-        for job in await self._store.recover(lambda other: dead(other, now), self._attempts):
+        now, hung = self._clock(), self._clock() >= self._sure_at
+        gone = await self._store.recover(lambda other: dead(other, now, hung=hung), self._attempts)
+        for job in gone:
             faultpoints.reached(Point.RECOVERED)
             log.warning("Job %s was left by a dead server; it is %s now", job.id, job.state)
             self._news.publish(job, state=True)

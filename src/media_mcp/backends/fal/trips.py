@@ -31,7 +31,8 @@ from media_mcp.backends.fal.wire import ENDPOINT, Answer, Status, status_of, ste
 from media_mcp.catalog.requests import request_for
 from media_mcp.errors import BackendFailed, BadCard, MaybeSpent, MediaError, StorageFailed
 from media_mcp.faultpoints import Point
-from media_mcp.job import JSON, Result
+from media_mcp.job import JSON, Output, Result
+from media_mcp.media.shelf import storage_words
 
 # Stands where the remote id will, while a call is on its way to a place that would run it twice.
 ON_ITS_WAY = "sent-but-unanswered"
@@ -62,6 +63,7 @@ class Trips:
 
     def __init__(self, place: Configuration, key: SecretStr | None, folder: Path) -> None:
         self._configuration = place
+        self._folder = folder
         self._client = Client(place, key)
         self._uploads = Uploads(self._client, folder / "uploads.json")
         self._results = Results(self._client)
@@ -225,11 +227,20 @@ class Trips:
 
     async def _collect(self, trip: Trip, answer: Answer) -> Result:
         run = trip.run
-        outputs, facts = await self._results.read(answer.json(), run, self._place(trip))
+        outputs, facts = await self._read(trip, answer)
         facts = _seed(run) | facts
         if trip.seconds is not None:
             facts.setdefault("run_seconds", round(trip.seconds, 4))
         return Result(outputs, facts, cost_of(answer.units, run))
+
+    async def _read(self, trip: Trip, answer: Answer) -> tuple[tuple[Output, ...], dict[str, JSON]]:
+        """Bring here what was made. While our disk does not take it, it can be had there."""
+        try:
+            with storage_words(self._folder):
+                return await self._results.read(answer.json(), trip.run, self._place(trip))
+        except StorageFailed as error:
+            why = error.message.rstrip(".")
+            raise out_of_sight(why, self._place(trip), retryable=True) from None
 
     def _failure(self, trip: Trip, answer: Answer) -> MediaError:
         place = self._place(trip)

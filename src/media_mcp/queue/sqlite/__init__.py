@@ -207,7 +207,7 @@ class SqliteStore:
         await self._write(webhooks.told, delivery, how)
 
     async def next_webhook(self) -> float | None:
-        return await self._read(webhooks.next_at)
+        return await self._read(webhooks.next_at, self._clock())
 
     async def assets(
         self, owner: str, *, limit: int = 50, before: str | None = None

@@ -16,17 +16,19 @@ from media_mcp.queue.sqlite.rows import dump_failure, load_job
 _COST = "cost = CASE WHEN remote_id IS NULL THEN cost END"
 
 
-def cancelled(pen: Pen, number: int, reason: str) -> Job:
+def cancelled(pen: Pen, number: int, reason: str, *, unsure: bool = False) -> Job:
     tell_state(pen, number, f"cancelled: {reason}")
     pen.db.execute(
         "UPDATE jobs SET state = 'cancelled', claimed_by = NULL, ended_at = ?, message = ?, "  # noqa: S608
         f"{_COST} WHERE n = ?",
         (pen.clock(), reason, number),
     )
-    return settled(pen, row_of(pen, number))
+    return settled(pen, row_of(pen, number), unsure=unsure)
 
 
-def failed(pen: Pen, number: int, state: JobState, failure: Failure) -> Job:
+def failed(
+    pen: Pen, number: int, state: JobState, failure: Failure, *, unsure: bool = False
+) -> Job:
     """End a job that no attempt holds."""
     tell_state(pen, number, f"{state}: {failure.message}")
     pen.db.execute(
@@ -35,7 +37,7 @@ def failed(pen: Pen, number: int, state: JobState, failure: Failure) -> Job:
         (state, pen.clock(), dump_failure(failure), number),
     )
     row = row_of(pen, number)
-    return settled(pen, row, unsure=row["remote_id"] is not None)
+    return settled(pen, row, unsure=unsure or row["remote_id"] is not None)
 
 
 def settled(

@@ -49,7 +49,9 @@ _UNHEARD = f"""state = 'succeeded' AND answered_at IS NULL AND NOT EXISTS (
 
 def joined(db: sqlite3.Connection, caller: Caller, join: Join, now: float) -> sqlite3.Row | None:
     open_to_all = (
-        "created_at > :since" if join.exact else f"(state IN ('queued', 'running') OR {_UNHEARD})"
+        "(created_at > :since OR state IN ('queued', 'running'))"
+        if join.exact
+        else f"(state IN ('queued', 'running') OR {_UNHEARD})"
     )
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM jobs WHERE owner = :owner AND project = :project AND key = :key "  # noqa: S608

@@ -10,6 +10,8 @@ from media_mcp.queue.sqlite.pen import Pen
 from media_mcp.queue.sqlite.rows import text
 from media_mcp.queue.store import Delivery, Told
 
+LONGEST = 2 * 3600.0  # seconds between two tries at most
+
 
 def due(pen: Pen, number: int) -> None:
     pen.db.execute(
@@ -17,18 +19,26 @@ def due(pen: Pen, number: int) -> None:
     )
 
 
-def next_at(db: sqlite3.Connection) -> float | None:
-    row = db.execute(
-        "SELECT next_at FROM webhooks WHERE state = 'due' ORDER BY next_at LIMIT 1"
+# The clock may have been set back since: what was never tried, or seems to be due after a longer
+# rest than there is, is due now.
+_AT = (
+    f"CASE WHEN attempts = 0 OR next_at > :now + {LONGEST} THEN min(next_at, :now) ELSE next_at END"
+)
+
+
+def next_at(db: sqlite3.Connection, now: float) -> float | None:
+    (at,) = db.execute(
+        f"SELECT min({_AT}) FROM webhooks WHERE state = 'due'",  # noqa: S608
+        {"now": now},
     ).fetchone()
-    return row["next_at"] if row else None
+    return None if at is None else float(at)
 
 
 def take(pen: Pen, most: int, hold: float) -> list[Delivery]:
     with transaction(pen.db):
         taken = pen.db.execute(
-            "UPDATE webhooks SET attempts = attempts + 1, next_at = :now + :hold WHERE job IN "
-            "(SELECT job FROM webhooks WHERE state = 'due' AND next_at <= :now "
+            "UPDATE webhooks SET attempts = attempts + 1, next_at = :now + :hold WHERE job IN "  # noqa: S608
+            f"(SELECT job FROM webhooks WHERE state = 'due' AND {_AT} <= :now "
             "ORDER BY next_at LIMIT :most) RETURNING job, attempts",
             {"now": pen.clock(), "hold": hold, "most": most},
         ).fetchall()

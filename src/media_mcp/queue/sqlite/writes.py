@@ -238,10 +238,10 @@ def again(pen: Pen, held: Claim, second: Again) -> Job:
         return load_job(row)
 
 
-def _let_go(pen: Pen, row: sqlite3.Row, why: str) -> Job:
+def _let_go(pen: Pen, row: sqlite3.Row, why: str, *, unsure: bool = False) -> Job:
     """Queue a running job again, or cancel it if its caller asked for that meanwhile."""
     if row["cancel_requested"] is not None:
-        return cancelled(pen, row["n"], row["cancel_requested"])
+        return cancelled(pen, row["n"], row["cancel_requested"], unsure=unsure)
     tell_state(pen, row["n"], f"queued again: {why}")
     return load_job(
         pen.db.execute(
@@ -341,7 +341,9 @@ def _orphans(pen: Pen, dead: Callable[[Instance], bool]) -> list[sqlite3.Row]:
 def _recover(pen: Pen, row: sqlite3.Row, attempts: int) -> Job:
     spent = row["spent"] + 1
     pen.db.execute("UPDATE jobs SET spent = ?, batch = NULL WHERE n = ?", (spent, row["n"]))
-    again = spent < attempts and not row["once"]
+    again, job = spent < attempts and not row["once"], load_job(row)
+    unsure = not job.route.ours  # it may have died between the sending and the noting of a request
     if again or row["cancel_requested"] is not None:
-        return _let_go(pen, row, f"the server that ran it died (attempt {spent} of {attempts})")
-    return failed(pen, row["n"], JobState.LOST, lost(load_job(row), spent, attempts))
+        why = f"the server that ran it died (attempt {spent} of {attempts})"
+        return _let_go(pen, row, why, unsure=unsure)
+    return failed(pen, row["n"], JobState.LOST, lost(job, spent, attempts), unsure=unsure)
