@@ -19,6 +19,7 @@ help:
 	@echo "make docs             write the generated pages under docs/"
 	@echo "make bench            measure against peers; writes docs/benchmarks.*"
 	@echo "make load             2,000 jobs queued, 200 clients waiting, for half an hour"
+	@echo "make chaos            kill servers at every moment of a job's life, CHAOS_RUNS times (300)"
 	@echo "make fuzz             fuzz decoders and parsers for ten minutes, or FUZZ_SECONDS"
 	@echo "make soak             kill servers under a mixed load for an hour, or SOAK_SECONDS"
 	@echo "make train            train the embedded model from scratch"
@@ -57,6 +58,10 @@ bench: $(VENV)/.local
 
 load: $(VENV)/.local
 	@$(BIN)/python benchmarks/load.py
+
+# Kills servers and workers, fills the disk, locks the database, moves the clock, at every moment.
+chaos: $(VENV)/.dev
+	@CHAOS_RUNS=$${CHAOS_RUNS:-300} $(BIN)/pytest tests/chaos/test_kill_points.py
 
 fuzz: $(VENV)/.dev
 	@PYTHONPATH=tests/hostile $(BIN)/python tests/hostile/fuzz.py

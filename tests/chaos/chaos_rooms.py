@@ -14,7 +14,6 @@ from typing import Any, Self
 import anyio
 import httpx2
 from PIL import Image, ImageDraw
-from plans import Call
 
 from falplace import picture as drawn
 from media_mcp.backends.base import Readiness, Report, Run
@@ -39,6 +38,7 @@ from media_mcp.server.queue_api.results import Results
 from media_mcp.server.queue_api.webhooks import Try, Webhooks
 from media_mcp.settings import Settings
 from media_mcp.tables import Budget
+from plans import Call
 
 PRICE = Price(0.04, "call")
 GPU_RATE = 2.0

@@ -242,10 +242,9 @@ def prepare(base: Path) -> None:
     """
     global bank, chaoskit, lives, plans
     import bank
+    import chaoskit
     import lives
     import plans
-
-    import chaoskit
 
     logging.basicConfig(level=logging.WARNING)
     names = base / "imported"

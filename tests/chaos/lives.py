@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+
 from chaos_rooms import Rooms, submission
 from lent import lend_decoder
-from plans import Call, Strike
-
 from media_mcp import faultpoints
 from media_mcp.errors import StorageFailed
 from media_mcp.faultpoints import Point
 from media_mcp.job import Job
+from plans import Call, Strike
 
 AGAIN = 0.02
 PATIENCE = 25.0

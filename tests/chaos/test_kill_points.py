@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +59,6 @@ def conducted(folder: Path, options: list[str]) -> Iterator[Any]:
         assert process.wait() == 0, (folder / "stderr").read_text()[-3000:]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _summary(runs: list[Any], request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    written = json.dumps(summary(runs), sort_keys=True)
-    request.config.stash.setdefault(CHAOS, []).append(written)
-
-
-CHAOS = pytest.StashKey[list[str]]()
-
-
 def summary(runs: list[Any]) -> dict[str, Any]:
     """Return the figures of a suite, for people and for the docs."""
     struck = Counter(tuple(one) for run in runs for one in run.get("struck", ()))
@@ -90,7 +80,10 @@ def summary(runs: list[Any]) -> dict[str, Any]:
     }
 
 
-def test_every_job_ends_every_asset_is_whole_and_money_settles_once(runs: list[Any]) -> None:
+def test_every_job_ends_every_asset_is_whole_and_money_settles_once(
+    runs: list[Any], record_property: Callable[[str, object], None]
+) -> None:
+    record_property("figures", f"chaos: {json.dumps(summary(runs))}")
     faulty = [run for run in runs if run["faults"]]
     told = [f"{AGAIN} {r['seed']}\n  {r.get('struck')}: {r['faults']}" for r in faulty]
     assert not faulty, "\n".join(told)
