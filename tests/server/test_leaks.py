@@ -56,7 +56,7 @@ def held(app: App) -> dict[str, int]:
     return {
         "files": len(list(Path("/proc/self/fd").iterdir())),
         "tasks": len(asyncio.all_tasks()),
-        "followers": sum(map(len, app.queue._news._followers.values())),
+        "followers": sum(map(len, app.queue.news._followers.values())),
     }
 
 
