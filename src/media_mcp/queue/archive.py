@@ -28,7 +28,7 @@ MAX_TOLD = 4 * 2**20  # bytes of a member that is one JSON document
 MAX_LINE = 64 * 2**20
 BLOCK = 512
 CHUNK = 2**20
-SPEED = 1  # of compression: media are compressed already
+WORDS, MEDIA = 6, 0  # how hard each is compressed: media are compressed already
 KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
@@ -43,7 +43,9 @@ class ArchiveWriter:
     """Writes members to a binary stream, one after another."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._gzip = gzip.GzipFile("", "wb", SPEED, stream, mtime=0)
+        self._stream = stream
+        self._level = WORDS
+        self._gzip = self._compressed()
 
     def file(self, name: str, size: int, content: BinaryIO) -> bool:
         """Add `size` bytes of `content`; False where it had another number of them.
@@ -51,6 +53,7 @@ class ArchiveWriter:
         The member then holds zeros for those that were missing.
         """
         self._head(name, size)
+        self._switch(MEDIA if name.endswith(".bin") else WORDS)
         left = size
         while left and (chunk := content.read(min(CHUNK, left))):
             self._gzip.write(chunk)
@@ -68,6 +71,16 @@ class ArchiveWriter:
         """Write what ends an archive; the stream stays open."""
         self._zeros(2 * BLOCK)
         self._gzip.close()
+
+    def _compressed(self) -> gzip.GzipFile:
+        return gzip.GzipFile("", "wb", self._level, self._stream, mtime=0)
+
+    def _switch(self, level: int) -> None:
+        """Begin another part of the stream, which readers take for one with those before."""
+        if level != self._level:
+            self._gzip.close()
+            self._level = level
+            self._gzip = self._compressed()
 
     def _head(self, name: str, size: int) -> None:
         member = tarfile.TarInfo(name)

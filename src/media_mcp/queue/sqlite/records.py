@@ -12,7 +12,9 @@ import math
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +232,15 @@ def _columns(row: Any, names: Sequence[str]) -> dict[str, Any]:
     return dict(row)
 
 
+@cache
+def _columns_of(table: str) -> frozenset[str]:
+    """Return the columns of a table as this version makes it."""
+    with closing(in_memory(MIGRATIONS)) as db:
+        return frozenset(each["name"] for each in db.execute(f"PRAGMA table_info({table})"))
+
+
 def _insert(db: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:
-    known = {each["name"] for each in db.execute(f"PRAGMA table_info({table})")}
+    known = _columns_of(table)
     for name, value in row.items():
         _need(isinstance(name, str) and bool(COLUMN.fullmatch(name)) and name in known, "a column")
         plain = value is None or type(value) in (str, int, float)
