@@ -2,23 +2,28 @@
 
 import json
 import logging
+import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio.lowlevel
 import httpx2
 import pytest
+from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
-from media_mcp.job import Caller
+from media_mcp.backends.base import Readiness, Run
+from media_mcp.catalog.model import Model
+from media_mcp.job import JSON, Caller, Output, Quote, Result, Route
 from media_mcp.server.app import App
 from media_mcp.server.auth import Gate
 from media_mcp.server.http import http_app
 from media_mcp.server.keyring import KeyRing
-from media_mcp.server.watching import transitions
+from media_mcp.server.watching import metrics, transitions
 from media_mcp.server.watching.stalls import Stalls
 from storagekit import listening
 from support import Opened
@@ -162,3 +167,93 @@ async def test_a_stall_counts_for_every_turn_that_it_kept_from_coming() -> None:
         await anyio.lowlevel.checkpoint()
     assert len(late) >= 9 and late[0] >= 0.4
     assert late[:9] == sorted(late[:9], reverse=True) and min(late) >= 0
+
+
+class Paid:
+    """A place that asks for money and says which pipelines it put out."""
+
+    name = "paid"
+    concurrency = 1
+    remote = False
+
+    async def readiness(self) -> Readiness:
+        return Readiness(True)
+
+    def quote(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> Quote:
+        return Quote("paid", 2.5, 2.5)
+
+    def warm(self) -> frozenset[str]:
+        return frozenset({"test/dear"})
+
+    async def run(self, run: Run) -> Result:
+        path = run.folder / "out.png"
+        Image.new("RGB", (64, 64), "red").save(path)
+        return Result((Output(path, "images", "image/png"),), {"evicted": 2}, cost=2.5)
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_figures_tell_what_was_spent_what_is_warm_and_what_had_to_go(opened: Opened) -> None:
+    async with served(opened, backends={"paid": Paid()}) as (app, http):
+        await figures(http)
+        await run(app, http, "test/dear")
+        told = await figures(http)
+    assert told["media_mcp_spent_usd", "paid"] == 2.5
+    assert told["media_mcp_warm_models", "paid"] == 1
+    assert told["media_mcp_evictions_total", "paid"] == 2
+    assert told[("media_mcp_reserved_usd",)] == 0
+
+
+async def test_figures_of_more_models_than_anybody_reads_are_counted_together(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "MOST_PAIRS", 1)
+    async with served(opened) as (app, http):
+        await figures(http)
+        for model in ("rehearsal/image", "test/steps", "test/fails", "rehearsal/image"):
+            await run(app, http, model)
+        told = await figures(http)
+    ended = {key[1:]: n for key, n in told.items() if key[0] == "media_mcp_jobs_total"}
+    assert ended == {
+        ("rehearsal/image", "rehearsal", "succeeded"): 2,
+        ("other", "rehearsal", "succeeded"): 1,
+        ("other", "rehearsal", "failed"): 1,
+    }
+
+
+async def test_the_operations_page_tells_of_every_figure_and_of_no_other(opened: Opened) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    described = set(re.findall(r"^\| `(media_mcp_\w+)` \|", page, re.MULTILINE))
+    async with served(opened, backends={"paid": Paid()}) as (app, http):
+        await figures(http)
+        await run(app, http, "test/dear")
+        waiting = (await http.post("/queue/test/slow", json={"prompt": "x"})).json()["request_id"]
+        told = {key[0] for key in await figures(http) if key[0].startswith("media_mcp")}
+        await app.queue.cancel(waiting, Caller())
+    ends = re.compile(r"_(bucket|count|sum|created)$")
+    assert {ends.sub("", name) for name in told} - {
+        "media_mcp_jobs",
+        "media_mcp_evictions",
+    } == described
+
+
+@pytest.mark.parametrize("form", [transitions.TextFormatter, transitions.JsonFormatter])
+def test_a_hostile_name_neither_forges_a_line_nor_steers_a_terminal(form: Any) -> None:
+    name = "x\n2026-01-01 ERROR forged\x1b[2J\x9b31m\u2028\u202e\x00"
+    told = transitions.Line({"model": name, "state": "queued"})
+    for words, given in (("%s", told), ("It is %s", name)):
+        record = logging.getLogger("x").makeRecord("x", logging.INFO, "f", 1, words, (given,), None)
+        line = form().format(record)
+        assert line.isprintable() and "forged" in line
+
+
+def test_a_hostile_exception_keeps_to_its_lines() -> None:
+    try:
+        raise ValueError("x\n2026-01-01 ERROR forged\x1b[2J")
+    except ValueError as error:
+        caught = (ValueError, error, error.__traceback__)
+    record = logging.getLogger("x").makeRecord("x", logging.ERROR, "f", 1, "It broke", (), caught)
+    first, *rest = transitions.TextFormatter().format(record).splitlines()
+    assert first.endswith("It broke") and "\x1b" not in "".join(rest)
+    assert rest and all(line.startswith("  ") for line in rest)

@@ -192,6 +192,8 @@ class Submitter:
         """Keep the request as a job that has failed: its result tells what was wrong."""
         kept = replace(submission, arguments=faults.shortened(given))
         message = " ".join(f"{_shown(entry)}: {entry['msg']}" for entry in problems)
+        if submission.private:
+            problems = [{**entry, "input": None} for entry in problems]
         failure = Failure(error.code, message, error.hint)
         return await self._queue.refuse(kept, failure, {PROBLEMS: problems})
 

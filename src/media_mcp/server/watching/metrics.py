@@ -29,6 +29,7 @@ CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 # Seconds: from what nobody feels to a server that hangs.
 STALLS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+MOST_PAIRS = 500  # of model and route
 _LABELS = ("model", "route")
 
 
@@ -37,6 +38,7 @@ class Metrics:
 
     def __init__(self, queue: Queue, backends: Mapping[str, Backend]) -> None:
         self._queue = queue
+        self._pairs: set[tuple[str, str]] = set()
         self._gauges = _Gauges(backends)
         self._registry = CollectorRegistry()
         self._registry.register(self._gauges)
@@ -71,7 +73,7 @@ class Metrics:
 
     def heard(self, job: Job) -> None:
         """Count a change of state."""
-        labels = (job.model, job.route.backend)
+        labels = self._labels(job)
         if job.state is JobState.RUNNING and job.attempt == 1 and job.started_at is not None:
             self._wait.labels(*labels).observe(max(0.0, job.started_at - job.created_at))
         if not job.state.terminal:
@@ -82,6 +84,14 @@ class Metrics:
         gone = job.facts.get("evicted")
         if isinstance(gone, int) and gone > 0:
             self._evictions.labels(job.route.backend).inc(gone)
+
+    def _labels(self, job: Job) -> tuple[str, str]:
+        """Return a job's model and route: of so many pairs, for each is kept as long as we live."""
+        pair = (job.model, job.route.backend)
+        if pair not in self._pairs and len(self._pairs) >= MOST_PAIRS:
+            return "other", job.route.backend
+        self._pairs.add(pair)
+        return pair
 
     async def render(self) -> bytes:
         """Return the figures in Prometheus's text format. Raises `StorageFailed`."""
