@@ -6,9 +6,11 @@ import anyio
 import pytest
 from PIL import Image
 
+from media_mcp import faultpoints
 from media_mcp.backends.rehearsal import Rehearsal
 from media_mcp.catalog.model import Model, OutputSpec, Param
 from media_mcp.errors import BackendFailed, BadOutput, MaybeSpent, OverBudget
+from media_mcp.faultpoints import Point
 from media_mcp.job import JobState, MediaKind, Output, Price, Result, Route
 from media_mcp.queue.outputs import another_seed
 from media_mcp.server.answer import MAX_TOKENS, job_facts, tokens
@@ -255,6 +257,25 @@ async def test_a_job_that_is_cancelled_in_its_second_try_is_cancelled(house, too
     assert (job.state, job.assets, len(backend.runs)) == (JobState.CANCELLED, (), 2)
     assert kept(house) == []
     assert staged(house) == []
+
+
+async def test_a_job_that_is_stopped_between_its_tries_has_no_second(
+    house, tools, ann, painter, monkeypatch
+):
+    backend = painter(0, 255, cost=0.25)
+    model = house.models["test/image"] = draws(backend="local")
+    async with house.queue(backend, retry_bad_output="always") as queue:
+        submitted = await queue.submit(tools.call(of=model))
+
+        def stop(point):
+            if point is Point.SECOND_TRY:
+                queue._dispatcher.stop(submitted.job.id, "enough")
+
+        monkeypatch.setattr(faultpoints, "reached", stop)
+        job = await queue.wait(submitted.job.id, ann, 60)
+        assert (job.state, job.message, job.cost) == (JobState.CANCELLED, "enough", 0.25)
+        assert (len(backend.runs), kept(house), staged(house)) == (1, [], [])
+        assert await queue.books.unbalanced() == []
 
 
 async def test_a_server_that_stops_in_a_second_try_hands_the_job_on(house, tools, ann, painter):

@@ -278,7 +278,8 @@ class Attempt:
         try:
             await self._folder.remove()
             self._folder = WorkFolder(self._rooms.work_dir, job)
-            outcome = await self._outcome(job, tries=2)
+            over = self._stopped is not None or self._stale  # since the first try
+            outcome = None if over else await self._outcome(job, tries=2)
             if outcome is None:
                 first.discard()
                 await self._end_stopped(first.result.cost)
