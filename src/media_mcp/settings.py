@@ -110,7 +110,8 @@ class Settings(BaseSettings):
     confirm_above: float | None = Field(
         default=None,
         ge=0,
-        description="Ask before a job that may cost more than this many US dollars; unset: never.",
+        description="Ask before a job that may cost more than this many US dollars; unset: never. "
+        "Where nobody can be asked, the refusal says which `confirm_cost` to add to the call.",
     )
     budget: Budget = Field(
         default_factory=Budget,
