@@ -34,6 +34,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+LONGEST = 200  # characters of a wrong name that are compared with known ones
+
 
 class MediaError(Exception):
     """One sentence on what is wrong and one on what to do next."""
@@ -170,5 +172,5 @@ class StorageFailed(MediaError):
 
 def did_you_mean(wrong: str, known: Sequence[str], limit: int = 3) -> str:
     """Return `"Did you mean a, b?"` for the nearest names, or an empty string."""
-    near = get_close_matches(wrong, dict.fromkeys(known), n=limit, cutoff=0.5)
+    near = get_close_matches(wrong[:LONGEST], dict.fromkeys(known), n=limit, cutoff=0.5)
     return f"Did you mean {', '.join(near)}?" if near else ""

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -37,6 +38,9 @@ BODIES: dict[str, bytes] = {
     "an integer of 5,000 digits as a seed": b'{"seed": -' + b"9" * 5000 + b"}",
     "a number of 40,000 decimals": b'{"prompt": 0.' + b"1" * 40_000 + b"}",
     "the same key a thousand times": b"{" + b",".join([b'"prompt": "x"'] * 1000) + b"}",
+    "a million lists": b"[" + b"[]," * 1_000_000 + b"[]]",
+    "a million lists in an argument": b'{"prompt": [' + b"[]," * 1_000_000 + b"[]]}",
+    "half a million keys": b"{" + b",".join(b'"%d":1' % n for n in range(500_000)) + b"}",
     "ten thousand keys": json.dumps({f"k{i}": i for i in range(10_000)}).encode(),
     "a key of 60 kB": json.dumps({"k" * 60_000: 1}).encode(),
     "half a surrogate pair": b'{"prompt": "\\ud800"}',
@@ -86,6 +90,48 @@ def test_no_body_is_more_than_its_sender_can_answer_for(
     if answer.status_code >= 400:
         told = answer.json()
         assert told.get("detail") or told.get("error")
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("what", [what for what in BODIES if "million" in what])
+def test_more_values_than_anybody_means_are_not_read(
+    http: httpx2.Client, door: str, what: str
+) -> None:
+    """Read, they would take a hundred times the memory that the body does."""
+    if door.startswith("/rest"):
+        return  # fewer bytes are taken there
+    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    answer = http.post(door, content=BODIES[what], headers=headers)
+    assert answer.status_code in (400, 413)
+    assert "more than 300,000 values" in answer.text
+
+
+def test_of_ten_thousand_unknown_arguments_a_few_are_told(http: httpx2.Client) -> None:
+    body = json.dumps({"prompt": "x"} | {f"k{n}": 1 for n in range(10_000)})
+    answer = http.post("/run/sketch", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert len(answer.text) < 20_000
+    assert "hold more faults beside these" in answer.text
+
+
+NUMBERS = ("9" * 5000, "0" * 5000 + "1", "1" + "0" * 5000, "\u0663", "-1", "1.5", "1e9", "", "NaN")
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: f"{number:.9}")
+def test_no_number_in_an_address_is_more_than_a_number(http: httpx2.Client, number: str) -> None:
+    begun = http.post(
+        "/rest/storage/upload/initiate-multipart",
+        json={"file_name": "x.png", "content_type": "image/png"},
+    ).json()["upload_url"]
+    for method, path, query in (
+        ("GET", "/v1/models", {"limit": number}),
+        ("GET", "/v1/models", {"cursor": number}),
+        ("PUT", f"{begun}/{quote(number)}", {}),
+        ("POST", "/queue/sketch", {"fal_max_queue_length": number}),
+        ("GET", f"/files/{'a' * 64}.png", {f"a{n}": number[:9] for n in range(50)}),
+    ):
+        answer = http.request(method, path, params=query, content=b"{}")
+        assert answer.status_code < 500, (method, path, answer.text)
 
 
 def test_a_body_that_unpacks_is_not_unpacked(http: httpx2.Client) -> None:

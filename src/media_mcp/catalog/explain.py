@@ -44,7 +44,7 @@ def explain(error: ValidationError, schema: Mapping[str, JSON]) -> Iterator[Prob
         yield Problem(_join(place, missing), f"is required. {about}".strip())
     elif kind == "additionalProperties":
         for name in details["unexpected"]:
-            yield Problem(_join(place, name), _unknown(name, list(part["properties"])))
+            yield Problem(_join(place, name[:80]), _unknown(name, list(part["properties"])))
     else:
         yield Problem(place or "arguments", _sentence(error, kind, details, part))
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ValidationError
@@ -17,6 +18,7 @@ from media_mcp.catalog.schema import defaults, input_schema, object_schema
 from media_mcp.errors import InvalidArguments, Problem
 from media_mcp.job import JSON
 
+MOST = 25  # problems of one call that are told
 _HINT = "Correct the arguments and call again."
 
 
@@ -45,8 +47,8 @@ class Validator:
             errors = _worst(self._errors(given))
         except ValueError as error:  # half a surrogate pair as a name, lists in lists in lists
             return [_no_json(error)]
-        faults = [problem for error in errors for problem in explain(error, self.schema)]
-        return [*faults, *form_problems(self._params, given)]
+        faults = chain.from_iterable(explain(error, self.schema) for error in errors)
+        return _first([*islice(faults, MOST + 1), *form_problems(self._params, given)])
 
     def _errors(self, arguments: dict[str, JSON]) -> Iterator[ValidationError]:
         """Leave out patterns where inputs are known: the check of forms explains those."""
@@ -128,6 +130,13 @@ def _worst(errors: Iterable[ValidationError]) -> list[ValidationError]:
         wrong_type = [error for error in faults if error.kind.name == "type"]
         found += wrong_type or faults
     return found
+
+
+def _first(problems: list[Problem]) -> list[Problem]:
+    """Keep as many as anybody reads: each of a million unknown names would get its sentence."""
+    if len(problems) <= MOST:
+        return problems
+    return [*problems[:MOST], Problem("arguments", "hold more faults beside these.")]
 
 
 def _not_json(arguments: Mapping[str, JSON]) -> list[Problem]:

@@ -25,6 +25,7 @@ from media_mcp import __version__
 from media_mcp.errors import BadSettings, PortTaken, Refused
 from media_mcp.server.app import App
 from media_mcp.server.auth import Gate, Locked
+from media_mcp.server.bodies import Counted
 from media_mcp.server.connections.bounds import Bounds
 from media_mcp.server.connections.http import HttpConnection
 from media_mcp.server.connections.server import WebServer
@@ -73,7 +74,7 @@ def http_app(server: McpServer, app: App, gate: Gate) -> ASGIApp:
             *(gate.tokens.routes() if gate.tokens else ()),
         ],
     )
-    return Neighbours(QueueApi(app, gate, Locked(HangUps(trimmed(others)), gate)), gate)
+    return Neighbours(QueueApi(app, gate, Locked(Counted(HangUps(trimmed(others))), gate)), gate)
 
 
 def trimmed(app: ASGIApp) -> ASGIApp:

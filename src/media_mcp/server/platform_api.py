@@ -163,7 +163,7 @@ def _page(rows: Sequence[Any], query: Mapping[str, str]) -> tuple[Sequence[Any],
 
 
 def _limit(given: str) -> int:
-    if not given.isdecimal() or not 0 < int(given) <= MOST:
+    if not given.isdecimal() or len(given) > 9 or not 0 < int(given) <= MOST:
         raise BadInput(f"limit must be a number from 1 to {MOST}, but {given[:40]!r} was given.")
     return int(given)
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from media_mcp.errors import BadInput
 from media_mcp.job import JSON, Caller
+from media_mcp.server.bodies import MOST_VALUES, TOO_MANY, values_in
 from media_mcp.server.queue_api.target import Headers, Target
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
@@ -163,6 +164,8 @@ def parsed(content: bytes) -> JSON:
     """Read JSON; nothing at all is an empty object. Raises `BadRequest`."""
     if not content.strip():
         return {}
+    if values_in(content) > MOST_VALUES:
+        raise BadRequest(TOO_MANY, "Upload the media and send their URLs.")
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

@@ -28,6 +28,7 @@ MAX_FRAME = 4 * 2**20  # bytes
 BUFFERED = 8  # inputs that wait where the client sets no bound; then it is not read from
 MOST_BUFFERED = 60
 NOT_ALLOWED = 1008
+MOST_LISTS = 100_000  # of one frame
 TOO_BIG = 1009
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ def _unpacked(frame: bytes | str) -> JSON:
     if isinstance(frame, str):
         return parsed(frame.encode("utf-8", "surrogatepass"))
     try:
-        given: Any = msgpack.unpackb(frame, strict_map_key=True)
+        given: Any = msgpack.unpackb(frame, strict_map_key=True, list_hook=_Few())
         json.dumps(given, allow_nan=False)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise BadRequest(
@@ -166,11 +167,25 @@ def _unpacked(frame: bytes | str) -> JSON:
     return given
 
 
+class _Few:
+    """Counts the lists of a frame: an empty one takes sixty times what it took in the frame."""
+
+    def __init__(self) -> None:
+        self._left = MOST_LISTS
+
+    def __call__(self, found: JSON) -> JSON:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"it holds more than {MOST_LISTS:,} lists")
+        return found
+
+
 def _buffering(query: Mapping[str, str]) -> int | None:
     text = query.get("max_buffering", "")
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:4]) <= MOST_BUFFERED:
+    plain = text.isascii() and text.isdecimal() and len(text) < 9
+    if not plain or not 1 <= int(text) <= MOST_BUFFERED:
         raise BadRequest(
             f"max_buffering is {text[:20]!r}.", f"Write a whole number from 1 to {MOST_BUFFERED}."
         )

@@ -218,12 +218,13 @@ class Storage:
         """Take a part. Python reads the tag in a header, JavaScript in the body."""
         *_, ticket, number = _steps(call)
         order = self._order_of(call, ticket)
-        if not number.isascii() or not number.isdecimal():
+        if not number.isascii() or not number.isdecimal() or len(number) > 9:
             raise BadRequest(f"{number[:40]!r} is no number of a part.", "Number them from 1.")
         if await self._queue.uploads.find(order.name or "") is not None:
             raise BadRequest("The upload is complete already.", "Initiate another one.")
-        tag = f'"{await self._uploads.part(call, order, int(number[:9]))}"'
-        answer = {"partNumber": int(number), "etag": tag}
+        place = int(number)
+        tag = f'"{await self._uploads.part(call, order, place)}"'
+        answer = {"partNumber": place, "etag": tag}
         return replied(200, answer, [(b"etag", tag.encode())])
 
     async def _complete(self, call: Call) -> Reply:
