@@ -1,18 +1,14 @@
-"""How much a JSON body may hold, counted before it is read: values take up to 100 times as much."""
+"""Counts what a JSON body holds before it is read."""
 
 from __future__ import annotations
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MOST_VALUES = 300_000  # media in a body are one long text each
+from media_mcp.media.jsontext import MOST_VALUES, values_in
+
 TOO_MANY = f"The body holds more than {MOST_VALUES:,} values."
 INVALID_REQUEST = -32600
-
-
-def values_in(content: bytes) -> int:
-    """Return how many values a piece of JSON holds at most; commas within texts count, too."""
-    return sum(map(content.count, (b",", b"[", b"{")))
 
 
 class Counted:

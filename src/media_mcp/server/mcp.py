@@ -22,6 +22,7 @@ from media_mcp import __version__
 from media_mcp.job import Job, JobState, MediaKind
 from media_mcp.server.app import App
 from media_mcp.server.desk import Desk
+from media_mcp.server.garbled import Answered
 from media_mcp.server.general_tools import GeneralTools
 from media_mcp.server.guard import worded
 from media_mcp.server.jobtasks import JobTasks
@@ -131,7 +132,8 @@ class McpServer:
     async def serve_stdio(self) -> None:
         """Serve one client over standard input and output until it closes them."""
         async with stdio_server() as (read, write):
-            await self.sdk.run(read, write, self.sdk.create_initialization_options())
+            heard = Answered(read, write)
+            await self.sdk.run(heard, write, self.sdk.create_initialization_options())
 
     def _wire(self) -> Server[Any]:
         server = _Server(

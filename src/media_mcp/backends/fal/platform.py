@@ -105,7 +105,7 @@ class PlatformClient:
             )
         try:
             page = answer.raise_for_status().json()
-        except (httpx2.HTTPStatusError, ValueError):
+        except (httpx2.HTTPStatusError, ValueError, RecursionError):
             page = None
         if not isinstance(page, dict):
             raise BackendFailed(

@@ -20,6 +20,7 @@ from media_mcp.catalog.model import Model, OutputSpec
 from media_mcp.errors import BadMedia, BadOutput
 from media_mcp.job import JSON, Output
 from media_mcp.media.datauri import bytes_of, is_data
+from media_mcp.media.jsontext import deeper
 from media_mcp.media.names import redact, shown
 from media_mcp.media.shelf import Intake
 
@@ -31,6 +32,7 @@ FILE_SECONDS = 900.0
 SLOWEST = 10_000  # bytes a second
 TRY_SECONDS = 20.0  # that are spent on trying a file again
 LONGEST_FACT = 4000  # characters of JSON; what is longer becomes a file
+DEEPEST_FACT = 16  # lists and objects in each other; so does what is deeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,9 @@ def _facts(body: Mapping[str, JSON], run: Run) -> tuple[dict[str, JSON], list[Ou
         if value in (None, "", [], {}) or name in outputs or echo:
             continue
         text = json.dumps(value, ensure_ascii=False)
-        if len(text) <= LONGEST_FACT:
+        if name == SEED and type(value) is not int:
+            continue
+        if len(text) <= LONGEST_FACT and not deeper(value, DEEPEST_FACT):
             facts[name] = value
         elif WHOLE not in outputs:
             path = run.folder / f"{_safe(name)}.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -12,10 +11,12 @@ from time import time
 from typing import Literal
 
 from media_mcp.job import JSON
+from media_mcp.media.jsontext import loads
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", re.ASCII)
 NAMESPACES = ("workflows", "comfy")
+LONGEST_RUN = 1e9  # seconds that a place may say a request took
 LONGEST_WAIT = 120.0  # seconds that a place may ask us to wait at once
 MOST_LINES = 200  # log lines of one status
 LONGEST_LINE = 500
@@ -37,10 +38,10 @@ class Answer:
     body: bytes = b""
 
     def json(self) -> JSON:
-        """Return what the body holds, None where it is no JSON."""
+        """Return what the body holds, None where it is no JSON, or too much of it."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return loads(self.body)
+        except ValueError:
             return None
 
     @property
@@ -105,7 +106,7 @@ def status_of(answer: Answer) -> Status | None:
     position, metrics = told.get("queue_position"), told.get("metrics")
     lines = _lines(told.get("logs"))
     taken = metrics.get("inference_time") if isinstance(metrics, dict) else None
-    timed = isinstance(taken, int | float) and math.isfinite(taken)
+    timed = isinstance(taken, int | float) and 0 <= taken <= LONGEST_RUN
     return Status(
         state,
         position if type(position) is int and position >= 0 else None,

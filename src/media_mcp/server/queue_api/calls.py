@@ -17,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from media_mcp.errors import BadInput
 from media_mcp.job import JSON, Caller
-from media_mcp.server.bodies import MOST_VALUES, TOO_MANY, values_in
+from media_mcp.media.jsontext import MOST_VALUES, values_in
+from media_mcp.server.bodies import TOO_MANY
 from media_mcp.server.queue_api.target import Headers, Target
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]

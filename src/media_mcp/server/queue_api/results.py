@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -12,6 +11,7 @@ from media_mcp.catalog.model import Model, OutputSpec, ValueSpec
 from media_mcp.errors import NotFound
 from media_mcp.job import JSON, Asset, Job, MediaKind
 from media_mcp.media import MediaStore
+from media_mcp.media.jsontext import loads
 from media_mcp.queue.sentences import was_removed
 from media_mcp.server.queue_api.links import Links
 
@@ -72,8 +72,8 @@ async def _read(media: MediaStore, asset: Asset) -> JSON:
     if asset.removed:
         raise was_removed(asset.uri, asset.removed)
     content = await media.read(asset.uri)
-    with suppress(ValueError, RecursionError):
-        return json.loads(content)
+    with suppress(ValueError):
+        return loads(content)
     return content.decode(errors="replace")
 
 
