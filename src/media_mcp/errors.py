@@ -10,6 +10,7 @@ MediaError                  the root; nothing else is caught at a door
 │   ├── OverBudget          it may cost more than is left; nothing ran and nothing was spent
 │   ├── Forbidden           the caller's key does not allow it
 │   ├── TooMany             the caller has too many jobs, or asks too often; `retry_after` seconds
+│   │   └── QueueFull       so many jobs wait that no other may
 │   └── ContentRefused      the place that ran it will not make this; the same call fails again
 ├── NotConfigured           the operator: something must be installed, set or freed first
 │   ├── MissingExtra        a Python package is absent; the message holds the pip command
@@ -101,6 +102,10 @@ class TooMany(Refused):
     def __init__(self, message: str, hint: str = "", *, retry_after: float = 1.0) -> None:
         super().__init__(message, hint)
         self.retry_after = retry_after
+
+
+class QueueFull(TooMany):
+    code = "queue_full"
 
 
 class ContentRefused(Refused):

@@ -23,11 +23,13 @@ from pydantic_settings import (
 from media_mcp import speed as speeds
 from media_mcp.errors import BadSettings
 from media_mcp.tables import (
+    BackendRules,
     Budget,
     CallerRules,
     GpuRate,
     KeepHere,
     Limits,
+    ModelRules,
     OAuth,
     Prefer,
     ProjectRules,
@@ -35,6 +37,7 @@ from media_mcp.tables import (
     Speed,
 )
 from media_mcp.tightening import Files
+from media_mcp.wrongs import readable
 
 FILE_NAME = "media-mcp.toml"
 WORKING_CATALOG = Path("catalog")  # in whichever folder one works: it may have come with that
@@ -42,7 +45,6 @@ _DEVICE = r"(auto|all|cpu|mps|cuda(:\d{1,3})?)"
 DEVICES = rf"^{_DEVICE}( *, *{_DEVICE})*$"
 PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 RetryBadOutput = Literal["free", "never", "always"]
-LONGEST = 200  # characters of a wrong value that are shown
 SECRETS = frozenset({"api_key", "fal_key"})  # settings whose values are never shown
 
 
@@ -62,6 +64,8 @@ STRICTNESS: dict[str, Callable[[Any], Any]] = {
     "link_seconds": lambda seconds: -seconds,
     "max_connections": lambda most: -most,
     "max_connections_per_address": lambda most: -most,
+    "max_queued": lambda most: -most,
+    "rise_seconds": lambda seconds: -seconds,
 }
 
 
@@ -127,7 +131,27 @@ class Settings(BaseSettings):
     callers: dict[str, CallerRules] = Field(
         default_factory=dict,
         description="Rules of single callers, in a table `[callers.<name>]`: its `budget` holds "
-        "beside that of all, its `limits` count over those of all.",
+        "beside that of all, its `limits` count over those of all; `weight` (1) is its share where "
+        "several wait, and stands in your own file only.",
+    )
+    models: dict[str, ModelRules] = Field(
+        default_factory=dict,
+        description='Rules of single models, in a table `[models."<id>"]`: `at_once` is how many '
+        "of its jobs run at a time, over all servers on the data folder.",
+    )
+    backends: dict[str, BackendRules] = Field(
+        default_factory=dict,
+        description="Rules of single backends, in a table `[backends.<name>]`: `at_once` is how "
+        "many jobs run there at a time, over all servers on the data folder, and `max_queued` how "
+        "many wait for it.",
+    )
+    max_queued: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="How many jobs may wait, of all callers; another is refused and told when "
+        "there will be room. The last tenth is for callers who have few there "
+        "([queueing.md](queueing.md)).",
     )
     oauth: OAuth | None = Field(
         default=None,
@@ -298,6 +322,12 @@ class Settings(BaseSettings):
         ge=0,
         description="How long a job may wait behind others of its priority whose model is loaded.",
     )
+    rise_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="How long a job of low priority may wait behind those of a higher one; then it "
+        "counts as theirs.",
+    )
     batch_wait_ms: int = Field(
         default=0,
         ge=0,
@@ -352,7 +382,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise _readable(error) from None
+        raise readable(error, Settings, FILE_NAME, SECRETS) from None
     except ValueError as error:
         raise BadSettings(f"{FILE_NAME} cannot be read: {error}.", "Mend the file.") from None
 
@@ -369,22 +399,3 @@ def keep_alive_of(settings: Settings, project: str) -> float:
     rules = settings.projects.get(project)
     own = rules.keep_alive if rules else None
     return settings.keep_alive if own is None else own
-
-
-def _readable(error: ValidationError) -> BadSettings:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    given = "something secret" if name in SECRETS else _repr(first.get("input"))
-    return BadSettings(
-        f"Setting {name}: {first['msg'].removeprefix('Value error, ')} (given: {given}).",
-        f"Set it in {FILE_NAME}, as MEDIA_MCP_{name.partition('.')[0].upper()} or by its flag.",
-    )
-
-
-def _repr(given: Any) -> str:
-    """Show a value, whatever it is."""
-    try:
-        shown = repr(given)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, say
-        return "something too large to show"
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"

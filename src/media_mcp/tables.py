@@ -67,12 +67,30 @@ class Limits(BaseModel):
 
 
 class CallerRules(BaseModel):
-    """What a table `[callers.<name>]` may set."""
+    """What a table `[callers.<name>]` may set. `weight` is its share of what several wait for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     budget: Budget = Budget()
     limits: Limits = Limits()
+    weight: float = Field(default=1.0, ge=0.01, le=100)
+
+
+class ModelRules(BaseModel):
+    """What a table `[models."<id>"]` may set: how many of its jobs run at once, wherever."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_once: int | None = Field(default=None, ge=1)
+
+
+class BackendRules(BaseModel):
+    """What a table `[backends.<name>]` may set: how many of its jobs run, and wait, at once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_once: int | None = Field(default=None, ge=1)
+    max_queued: int | None = Field(default=None, ge=1)
 
 
 class Retention(BaseModel):

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, TomlConfigSettingsSource
 log = logging.getLogger(__name__)
 
 Strictness = Callable[[Any], Any]  # of two values, the one for which it is greater counts
-AMOUNTS = ("budget", "limits")  # tables of amounts, of which the smallest counts
+AMOUNTS = ("budget", "limits", "models", "backends")  # tables: the smallest counts
 # What a file that came with a folder must not say: the user's own word stands, or the default.
 OWN = frozenset(
     {
@@ -74,6 +74,7 @@ class Files(TomlConfigSettingsSource):
         _keep_own(told, own, self._scales)
         tighten(told, [self._usual | own, *read[has_own:]], self._scales)
         _least(told, read)
+        _own_weights(told, own)
         return told
 
     def __call__(self) -> dict[str, Any]:
@@ -161,8 +162,8 @@ def tighten(
             _strictest(table, name, [_said(file, project, name) for file in files], scale)
 
 
-def _tables(file: Mapping[str, Any]) -> Mapping[str, Any]:
-    tables = file.get("projects")
+def _tables(file: Mapping[str, Any], kind: str = "projects") -> dict[str, dict[str, Any]]:
+    tables = file.get(kind)
     if not isinstance(tables, dict):
         return {}
     return {name: table for name, table in tables.items() if isinstance(table, dict)}
@@ -193,10 +194,23 @@ def _least(told: dict[str, Any], files: Sequence[Mapping[str, Any]]) -> None:
             _least(table, inner)
 
 
+def _own_weights(told: dict[str, Any], own: Mapping[str, Any]) -> None:
+    """Pass over weights that are not the user's own: a greater one takes from the others."""
+    users = _tables(own, "callers")
+    for name, table in _tables(told, "callers").items():
+        mine = users.get(name, {}).get("weight")
+        if "weight" in table and table.pop("weight") != mine:
+            _pass_over(f"callers.{name}.weight")
+        if mine is not None:
+            table["weight"] = mine
+
+
 def _smallest(told: dict[str, Any], tables: Sequence[Mapping[str, Any]]) -> None:
     for name in list(told):
         said = [table[name] for table in tables if name in table]
-        if name != FIRST and all(_is_amount(value) for value in said):
+        if isinstance(told[name], dict):
+            _smallest(told[name], [table for table in said if isinstance(table, dict)])
+        elif name != FIRST and all(_is_amount(value) for value in said):
             told[name] = min(said)
 
 

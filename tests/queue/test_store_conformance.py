@@ -129,10 +129,10 @@ async def test_a_join_claims_nothing(shelf, store):
 
 async def test_the_claim_orders_by_priority_then_overdue_then_warm_then_arrival(shelf, store):
     for prompt, model, priority, age in [
+        ("overdue", "m1", 0, 61),
         ("cold", "m1", 0, 0),
         ("cold too", "m1", 0, 0),
         ("warm", "m2", 0, 0),
-        ("overdue", "m1", 0, 61),
         ("urgent", "m1", 9, 0),
     ]:
         job = shelf.job(prompt, model=model, priority=priority, created_at=START - age)

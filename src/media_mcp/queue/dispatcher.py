@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from anyio.abc import TaskGroup
 
 from media_mcp.backends.base import Backend
-from media_mcp.job import Job
+from media_mcp.job import Job, JobState
 from media_mcp.queue.attempt import Attempt, Rooms
 from media_mcp.queue.lane import Lane, Order
 from media_mcp.queue.store import Claim
 
 
 class Dispatcher:
-    """The lanes of this process. `on_start` is called whenever a job starts here."""
+    """The lanes of this process. `on_start` is called when a job starts here, or is held back."""
 
     def __init__(
         self,
@@ -24,15 +24,22 @@ class Dispatcher:
         on_start: Callable[[], None],
     ) -> None:
         self._on_start = on_start
+        self._capped = order.capped
         self._stops: dict[str, str] = {}
         self._lanes = {
-            name: Lane(backend, rooms, order, self._started) for name, backend in backends.items()
+            name: Lane(backend, rooms, order, self._started, on_start)
+            for name, backend in backends.items()
         }
 
     @property
     def busy(self) -> bool:
         """Whether a job runs here."""
         return any(lane.running for lane in self._lanes.values())
+
+    @property
+    def held_back(self) -> bool:
+        """Whether a job waits here for one to end that may run on another server."""
+        return any(lane.held_back for lane in self._lanes.values())
 
     def start(self, group: TaskGroup) -> None:
         for lane in self._lanes.values():
@@ -43,6 +50,11 @@ class Dispatcher:
         for name, lane in self._lanes.items():
             if backend in (None, name):
                 lane.ring()
+
+    def hear(self, job: Job) -> None:
+        """Take note of a job that runs no more, here or elsewhere: a cap may let others start."""
+        if self._capped and job.attempt and job.state is not JobState.RUNNING:
+            self.ring()
 
     def reserve(self, backend: str) -> bool:
         """Hold a free slot of `backend` for a job that is being submitted, if there is one."""

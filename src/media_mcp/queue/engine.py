@@ -33,6 +33,7 @@ from media_mcp.queue.books import Books
 from media_mcp.queue.bounds import JOB_ID, bindable, bounded
 from media_mcp.queue.budget import Need
 from media_mcp.queue.dispatcher import Dispatcher
+from media_mcp.queue.forecast import Forecast
 from media_mcp.queue.keeping import Keeping
 from media_mcp.queue.lane import Order
 from media_mcp.queue.later import Later
@@ -45,6 +46,7 @@ from media_mcp.queue.sentences import forbidden, no_such_job
 from media_mcp.queue.sqlite import SqliteStore
 from media_mcp.queue.store import Added, Join, Store
 from media_mcp.queue.submission import Submission, Submitted, checked_seed
+from media_mcp.queue.terms import Full, terms_of
 from media_mcp.queue.uploads import URI, Uploads
 from media_mcp.queue.watch import Watch
 
@@ -78,9 +80,10 @@ class Queue:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
-        self._store = store or SqliteStore(
-            settings.data_dir / "jobs.sqlite", this_instance(), clock=clock
-        )
+        terms = terms_of(settings, model_of, backends)
+        path = settings.data_dir / "jobs.sqlite"
+        self._store = store or SqliteStore(path, this_instance(), clock=clock, terms=terms)
+        self._forecast = Forecast(self._store, backends, model_of, terms, self.durations)
         self.news = News()
         work_dir = settings.data_dir / "work"
         self._router = Router(settings, backends, model_of, self.durations, clock)
@@ -97,7 +100,7 @@ class Queue:
             settings.retry_bad_output,
         )
         runs_here = usable(backends, settings)
-        order = Order(clock, settings.overdue_seconds, settings.batch_wait_ms / 1000)
+        order = Order(clock, settings.overdue_seconds, settings.batch_wait_ms / 1000, terms.capped)
         self._dispatcher = Dispatcher(runs_here, rooms, order, lambda: self._watch.stir())
         self.books = Books(self._store, self._router)
         self._later = Later(self._store, self.news, media, clock)
@@ -121,7 +124,7 @@ class Queue:
             stack.push_async_callback(shielded, self._store.aclose)
             await self._watch.recover()
             await self._watch.tidy()
-            for hear in (self._later.hear, self.outbox.hear):
+            for hear in (self._later.hear, self.outbox.hear, self._dispatcher.hear):
                 stack.callback(self.news.subscribe(hear))
             stack.push_async_callback(shielded, self._leave)
             group = await stack.enter_async_context(anyio.create_task_group())
@@ -160,7 +163,7 @@ class Queue:
         """Keep a call as a job that waits for its turn, or join the job that it repeats.
 
         Raises `NotConfigured` if no route is ready, `Refused` if the rules forbid them all,
-        `OverBudget` if it may cost more than is left,
+        `OverBudget` if it may cost more than is left, `QueueFull` if too many jobs wait,
         `InvalidArguments` for a bad seed or backend and `BadInput` for an idempotency key that was
         used for another request.
         """
@@ -210,6 +213,8 @@ class Queue:
             faultpoints.reached(Point.ROW_WRITTEN)
             if not added.joined:
                 self.news.publish(added.job, state=True)
+        except Full as full:
+            raise await self._forecast.refusal(full) from None
         finally:
             if reserved:
                 self._dispatcher.hand(backend, claim)

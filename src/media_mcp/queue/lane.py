@@ -25,22 +25,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """In which order jobs are taken: `overdue` and `batch_wait` are seconds (see the settings)."""
+    """In which order jobs are taken: `overdue` and `batch_wait` are seconds (see the settings).
+
+    `capped`: there are caps, so a job may have to wait for one that runs elsewhere.
+    """
 
     clock: Callable[[], float]
     overdue: float = 60.0
     batch_wait: float = 0.0
+    capped: bool = False
 
 
 class Lane:
     """One backend's jobs: takes the next one whenever it has a free slot.
 
-    Jobs whose model is warm go first, those that are overdue before them. A job that can run as one
-    with others takes those that wait along into its slot.
+    Of a caller's jobs those whose model is warm go first, those that are overdue before them. A job
+    that can run as one with others takes those that wait along into its slot. `held_back`: there
+    are jobs and a slot, but a cap is met, maybe by jobs of another server.
     """
 
     def __init__(
-        self, backend: Backend, rooms: Rooms, order: Order, on_start: Callable[[Attempt], None]
+        self,
+        backend: Backend,
+        rooms: Rooms,
+        order: Order,
+        on_start: Callable[[Attempt], None],
+        on_hold: Callable[[], None],
     ) -> None:
         self.backend = backend
         self.running: dict[str, Attempt] = {}
@@ -48,7 +58,10 @@ class Lane:
         self._rooms = rooms
         self._ageing = Ageing(order.overdue, order.clock)
         self._batch_wait = order.batch_wait
+        self._capped = order.capped
+        self.held_back = False
         self._on_start = on_start
+        self._on_hold = on_hold
         self._slots = anyio.Semaphore(backend.concurrency)
         self._bell = anyio.Event()
         self._idle = False
@@ -159,7 +172,17 @@ class Lane:
         claims = await self._claim(wish, 1 if self._crew else 1 + self._slots.value)
         if claims:
             self._empty = False
+        self.held_back = self._capped and not claims and await self._has_queued()
+        if self.held_back:
+            self._on_hold()
         return claims
+
+    async def _has_queued(self) -> bool:
+        try:
+            waiting = await self._rooms.store.waiting()
+        except StorageFailed:
+            return True
+        return any(backend == self.backend.name for backend, _ in waiting)
 
     async def _claim(self, wish: Wish, most: int) -> list[Claim]:
         try:

@@ -59,10 +59,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Which jobs a backend takes first, of the same priority.
+    """Which jobs a backend takes first, of one caller's and of the same rank.
 
     Those made before `overdue` (Unix seconds), then those of models in `warm`; those in `busy` come
-    last. With a `mate`, only those of its priority that can run as one batch with it.
+    last. Between callers that decides only as far as turns let it. With a `mate`, only those of its
+    priority that can run as one batch with it, in order of arrival.
     """
 
     warm: frozenset[str] = frozenset()
@@ -231,7 +232,8 @@ class Store(Protocol):
         """Write a queued job, its reservation and first event; or return the job it joins.
 
         It sets `need` aside, or what it was quoted for. Raises `OverBudget`, writing nothing, where
-        a limit leaves less, and `TooMany` where its caller has as many jobs as they may.
+        a limit leaves less, `TooMany` where its caller has as many jobs as they may, and `Full`
+        where it would have to wait and no place for that is left.
         With `take`, a job that would be next anyway is claimed in the same transaction. A job that
         was refused as it came is written with its end.
         """
@@ -255,13 +257,24 @@ class Store(Protocol):
     async def events(self, job_id: str, after: int = 0) -> list[Event]: ...
 
     async def position(self, job_id: str) -> int | None:
-        """Return how many queued jobs go first on the same backend; None unless queued."""
+        """Return how many queued jobs go first on the same backend; None unless queued.
+
+        That is by rank, by the callers' turns, and within a caller's jobs by arrival.
+        """
+
+    async def waiting(self) -> dict[tuple[str, str], int]:
+        """Return how many jobs wait, anybody's, by backend and model."""
 
     async def queued_count(self, model: str) -> int:
         """Return how many jobs of a model wait, anybody's."""
 
     async def claim(self, backend: str, wish: Wish = ANY, most: int = 1) -> list[Claim]:
-        """Take the next jobs of `backend`: by priority, overdue, warm, not busy, oldest."""
+        """Take the next jobs of `backend`: by rank, then as callers take turns (see `Terms`), and
+        of a caller's by the wish, the oldest first.
+
+        The rank is the priority, until a job has waited for long and rises to the highest. What
+        would break a cap is passed over.
+        """
 
     async def report(self, claim: Claim, reports: Sequence[Report]) -> Job:
         """Write reports to the row and its events; an empty `remote` one forgets the remote id."""

@@ -26,7 +26,9 @@ LOOK_SECONDS = 0.2
 
 
 class Watch:
-    """Looks at the store: often while somebody waits or a job runs here, else at each heartbeat."""
+    """Looks at the store: often while somebody waits, or a job runs here or is held back by others,
+    else at each heartbeat.
+    """
 
     def __init__(
         self,
@@ -60,7 +62,8 @@ class Watch:
 
     async def _look_often(self) -> None:
         while True:
-            if not (self._news.awaited or self._dispatcher.busy):
+            lanes = self._dispatcher
+            if not (self._news.awaited or lanes.busy or lanes.held_back):
                 self._stir = anyio.Event()
                 await self._stir.wait()
             await anyio.sleep(LOOK_SECONDS)

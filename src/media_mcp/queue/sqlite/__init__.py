@@ -18,7 +18,16 @@ from media_mcp.errors import StorageFailed
 from media_mcp.job import Asset, Caller, Event, Job, JobState
 from media_mcp.queue.budget import Limit, Need
 from media_mcp.queue.holdings import Holdings
-from media_mcp.queue.sqlite import claims, ledger, lifetimes, reads, records, webhooks, writes
+from media_mcp.queue.sqlite import (
+    claims,
+    ledger,
+    lifetimes,
+    reads,
+    records,
+    turns,
+    webhooks,
+    writes,
+)
 from media_mcp.queue.sqlite.connection import connect, storage_failed
 from media_mcp.queue.sqlite.holdings import SqliteHoldings
 from media_mcp.queue.sqlite.migrations import MIGRATIONS
@@ -42,6 +51,7 @@ from media_mcp.queue.store import (
     Upload,
     Wish,
 )
+from media_mcp.queue.terms import FREE, Terms
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -60,12 +70,14 @@ class SqliteStore:
         clock: Clock = time.time,
         busy_seconds: float = 5.0,
         migrations: Sequence[str] = MIGRATIONS,
+        terms: Terms = FREE,
     ) -> None:
         self.path = path
         self.instance = instance
         self._clock = clock
         self._busy_seconds = busy_seconds
         self._migrations = migrations
+        self._terms = terms
         self._writing, self._reading = _Lane(path), _Lane(path)
         self._writer = Writer(self._writing.run)
         self._pen: Pen | None = None
@@ -86,9 +98,10 @@ class SqliteStore:
                 "Point data_dir at a folder that this user may write.",
             ) from None
         db = connect(self.path, self._busy_seconds, self._migrations)
-        pen = Pen(db, self.instance, self._clock)
+        pen = Pen(db, self.instance, self._clock, self._terms)
         try:
             claims.beat(pen)
+            turns.mend(db)
         except BaseException:
             db.close()
             raise
@@ -143,7 +156,10 @@ class SqliteStore:
         return await self._read(reads.events, job_id, after)
 
     async def position(self, job_id: str) -> int | None:
-        return await self._read(reads.position, job_id)
+        return await self._read(reads.position, job_id, self._terms)
+
+    async def waiting(self) -> dict[tuple[str, str], int]:
+        return await self._read(reads.waiting)
 
     async def queued_count(self, model: str) -> int:
         return await self._read(reads.queued_count, model)

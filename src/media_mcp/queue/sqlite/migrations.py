@@ -228,6 +228,28 @@ ALTER TABLE jobs ADD COLUMN request TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN trace TEXT NOT NULL DEFAULT ''
 """
 
+# Until now jobs went by priority and arrival. `rank` is the priority that one goes by: it rises.
+TURNS = """
+ALTER TABLE jobs ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET rank = priority WHERE priority <> 0;
+DROP INDEX jobs_queued;
+CREATE INDEX jobs_queued ON jobs(backend, rank, owner, project, model, n, state)
+    WHERE state = 'queued';
+CREATE INDEX jobs_rising ON jobs(backend, rank, created_at, state) WHERE state = 'queued';
+CREATE INDEX jobs_batch ON jobs(batch, n) WHERE state = 'queued' AND batch IS NOT NULL;
+
+CREATE TABLE turns (
+    n       INTEGER PRIMARY KEY AUTOINCREMENT,
+    backend TEXT NOT NULL,
+    rank    INTEGER NOT NULL,
+    owner   TEXT NOT NULL,
+    project TEXT NOT NULL,
+    turn    INTEGER NOT NULL,
+    UNIQUE (backend, rank, owner, project)
+);
+CREATE INDEX turns_next ON turns(backend, rank, turn, n);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     FIRST,
     DURATIONS,
@@ -240,4 +262,5 @@ MIGRATIONS: tuple[str, ...] = (
     SPENT,
     KEEPING,
     TRAIL,
+    TURNS,
 )

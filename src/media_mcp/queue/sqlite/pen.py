@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from media_mcp.backends.base import Report
 from media_mcp.queue.sqlite.rows import text
 from media_mcp.queue.store import Instance
+from media_mcp.queue.terms import FREE, Terms
 
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Who writes, where, and what time it is for them (Unix seconds)."""
+    """Who writes, where, what time it is for them (Unix seconds), and on which terms jobs wait."""
 
     db: sqlite3.Connection
     instance: Instance
     clock: Callable[[], float]
+    terms: Terms = FREE
 
 
 def tell(pen: Pen, number: int, report: Report | None, kind: str, message: str) -> None:

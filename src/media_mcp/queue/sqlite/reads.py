@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from media_mcp.job import Asset, Caller, Event, Job, JobState
+from media_mcp.queue.sqlite import turns
 from media_mcp.queue.sqlite.holdings import HELD
 from media_mcp.queue.sqlite.lifetimes import EXPIRED
 from media_mcp.queue.sqlite.rows import load_asset, load_event, load_job
 from media_mcp.queue.store import KEY_SECONDS, Join
+from media_mcp.queue.terms import Terms
 
 _STANDING = "pinned_at, removed_at, removed_by"
 
@@ -93,21 +95,9 @@ def events(db: sqlite3.Connection, job_id: str, after: int) -> list[Event]:
     return [load_event(row) for row in rows]
 
 
-def position(db: sqlite3.Connection, job_id: str) -> int | None:
-    row = db.execute(
-        "SELECT backend, priority, n FROM jobs WHERE id = ? AND state = 'queued'", (job_id,)
-    ).fetchone()
-    return ahead(db, *row) if row else None
-
-
-def ahead(db: sqlite3.Connection, backend: str, priority: int, number: int) -> int:
-    """Return how many queued jobs of a backend go before one of this priority and number."""
-    found = db.execute(
-        "SELECT count(*) FROM jobs WHERE state = 'queued' AND backend = ?1 AND priority >= ?2 "
-        "AND NOT (priority = ?2 AND n >= ?3)",
-        (backend, priority, number),
-    )
-    return int(found.fetchone()[0])
+def position(db: sqlite3.Connection, job_id: str, terms: Terms) -> int | None:
+    row = db.execute("SELECT * FROM jobs WHERE id = ? AND state = 'queued'", (job_id,)).fetchone()
+    return turns.ahead(db, terms, row) if row else None
 
 
 def queued_count(db: sqlite3.Connection, model: str) -> int:
@@ -133,6 +123,14 @@ def next_due(db: sqlite3.Connection) -> float | None:
     ).fetchone()
     due = [at for at in (first and first["start_by"], check) if at is not None]
     return min(due, default=None)
+
+
+def waiting(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """Return how many jobs wait, by backend and model; their index holds both."""
+    found = db.execute(
+        "SELECT backend, model, count(*) FROM jobs WHERE state = 'queued' GROUP BY 1, 2"
+    )
+    return {(backend, model): count for backend, model, count in found}
 
 
 def has_queued(db: sqlite3.Connection, backend: str) -> bool:

@@ -163,6 +163,7 @@ def dump_job(job: Job) -> dict[str, Any]:
         "why_route": text(job.why_route),
         "quoted": job.quoted,
         "priority": job.priority,
+        "rank": job.priority,
         "created_at": job.created_at,
         "parents": dumps(job.parents),
         "start_by": job.start_by,

@@ -11,8 +11,8 @@ from media_mcp.faultpoints import Point
 from media_mcp.job import Asset, Caller, Job, JobState
 from media_mcp.queue.budget import Need
 from media_mcp.queue.sentences import key_reused, lost, timed_out
-from media_mcp.queue.sqlite import holdings, ledger, lifetimes, reads
-from media_mcp.queue.sqlite.claims import take_next
+from media_mcp.queue.sqlite import holdings, ledger, lifetimes, reads, turns
+from media_mcp.queue.sqlite.claims import Room, take_at_once
 from media_mcp.queue.sqlite.connection import transaction
 from media_mcp.queue.sqlite.endings import cancelled, failed, row_of, settled
 from media_mcp.queue.sqlite.pen import Pen, tell, tell_state
@@ -26,7 +26,6 @@ from media_mcp.queue.sqlite.rows import (
     text,
 )
 from media_mcp.queue.store import (
-    ANY,
     Added,
     Again,
     Cancelling,
@@ -49,9 +48,7 @@ def add(
             if earlier is not None:
                 return Added(earlier, joined=True)
             columns |= {"key": join.key, "fingerprint": join.fingerprint}
-        if not job.state.terminal:
-            ledger.crowded(pen, job.caller.owner, need)
-        next_anyway = take and not reads.has_queued(pen.db, job.route.backend)
+        free = not job.state.terminal and _free(pen, job, need, take)
         if not job.state.terminal:
             holdings.take(pen, job.caller.owner, inputs)
         number = _insert(pen.db, columns)
@@ -60,11 +57,33 @@ def add(
             return Added(_refused(pen, number, job))
         ledger.reserve(pen, number, need)
         tell_state(pen, number, f"queued for {job.route.backend}")
-        claims = take_next(pen, job.route.backend, ANY, 1) if next_anyway else []
+        backend = job.route.backend
+        claim = take_at_once(pen, backend, number) if free else None
+        added = Added(job, claim=claim) if claim else Added(job, ahead=_line_up(pen, number))
         faultpoints.reached(Point.IN_ROW)
-        if claims:
-            return Added(job, claim=claims[0])
-        return Added(job, ahead=reads.ahead(pen.db, job.route.backend, job.priority, number))
+        return added
+
+
+def _free(pen: Pen, job: Job, need: Need, take: bool) -> bool:
+    """Tell whether a job can start as it comes. Raises `TooMany`, and `Full` where it may not wait.
+
+    It starts only where no other waits for its backend, and no cap is met.
+    """
+    ledger.crowded(pen, job.caller.owner, need)
+    backend = job.route.backend
+    in_time = job.start_by is None or job.start_by > pen.clock()
+    first = take and in_time and not reads.has_queued(pen.db, backend)
+    if first and Room(pen, backend).takes(job.model):
+        return True
+    turns.check_room(pen, backend, job.caller)
+    return False
+
+
+def _line_up(pen: Pen, number: int) -> int:
+    """Have a queued job wait for its turn; return how many go before it."""
+    row = row_of(pen, number)
+    turns.line_up(pen.db, row)
+    return turns.ahead(pen.db, pen.terms, row)
 
 
 def _refused(pen: Pen, number: int, job: Job) -> Job:
@@ -210,6 +229,7 @@ def reroute(
             },
         ).fetchall()
         ledger.reserve(pen, row["n"], need.after(row["cost"] or 0.0))
+        turns.line_up(pen.db, rows[0])
         return load_job(rows[0])
 
 
@@ -243,13 +263,12 @@ def _let_go(pen: Pen, row: sqlite3.Row, why: str, *, unsure: bool = False) -> Jo
     if row["cancel_requested"] is not None:
         return cancelled(pen, row["n"], row["cancel_requested"], unsure=unsure)
     tell_state(pen, row["n"], f"queued again: {why}")
-    return load_job(
-        pen.db.execute(
-            "UPDATE jobs SET state = 'queued', claimed_by = NULL, message = ? WHERE n = ? "
-            "RETURNING *",
-            (text(why), row["n"]),
-        ).fetchall()[0]
-    )
+    (again,) = pen.db.execute(
+        "UPDATE jobs SET state = 'queued', claimed_by = NULL, message = ? WHERE n = ? RETURNING *",
+        (text(why), row["n"]),
+    ).fetchall()
+    turns.line_up(pen.db, again)
+    return load_job(again)
 
 
 def time_out(pen: Pen) -> list[Job]:

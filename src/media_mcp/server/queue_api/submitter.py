@@ -15,7 +15,7 @@ from media_mcp.catalog.catalog import Catalog
 from media_mcp.catalog.model import Model, Param
 from media_mcp.catalog.requests import arguments_of, heard
 from media_mcp.catalog.schema import holds_media
-from media_mcp.errors import BadInput, BadMedia, InvalidArguments, Problem
+from media_mcp.errors import BadInput, BadMedia, InvalidArguments, Problem, QueueFull
 from media_mcp.job import JSON, Caller, Failure, Route, Webhook
 from media_mcp.queue import Queue, Submission, Submitted
 from media_mcp.server.consent import part_consent
@@ -32,15 +32,10 @@ INLINE = "sync_mode"  # the argument that asks for pictures in the result itself
 OURS = "media-mcp"  # the owner under which clients that insist on one find `sketch`
 LONGEST_ID = 300
 REMEMBERED = 4096  # endpoint ids whose model is at hand
+FULL_SECONDS = 5.0  # after which it is worth asking whether fewer requests wait
 FETCH_SECONDS = 60.0  # clients send a submit again after 120 s
 _LEGACY = re.compile(r"(\d+)-([A-Za-z0-9-]+)", re.ASCII)
 _FETCHED = ("http://", "https://", "data:", "media://")
-
-
-class QueueFull(BadInput):
-    """So many requests wait that the caller does not want another to."""
-
-    code = "queue_full"
 
 
 class Submitter:
@@ -132,6 +127,7 @@ class Submitter:
             raise QueueFull(
                 f"{waiting} requests for {model.id} wait; fal_max_queue_length is {options.most}.",
                 "Try again when some of them are done.",
+                retry_after=FULL_SECONDS,
             )
 
     def _submission(
