@@ -304,7 +304,7 @@ async def test_waiting_jobs_of_a_model_are_counted(house, tools):
         for number in range(3):
             await queue.submit(tools.call(f"{number}"))
         await backend.started()
-        assert await queue.queued_count("poem") == 2
+        assert await queue.books.queued("poem") == 2
 
 
 async def test_the_outbox_tells_of_the_end_at_once_and_again_when_asked_to(house, tools, ann):

@@ -119,6 +119,7 @@ def run(
     out: o.Out = None,
     backend: o.Backend = "",
     fresh: o.Fresh = False,
+    low: o.Low = False,
     timeout: o.Timeout = None,
     verbose: o.Verbose = False,
     project: o.Project = None,
@@ -148,7 +149,7 @@ def run(
         device=device,
         catalog_dirs=catalog_dir or None,
     )
-    wish = Wish(model, tuple(pairs or ()), out, backend, fresh, timeout, verbose, as_json)
+    wish = Wish(model, tuple(pairs or ()), out, backend, fresh, low, timeout, verbose, as_json)
     return start(settings, wish)
 
 

@@ -136,6 +136,7 @@ Backend = Annotated[
 Fresh = Annotated[
     bool, Option("--fresh", help="Make a new job even if the same call is still running.")
 ]
+Low = Annotated[bool, Option("--low", help="Let jobs of normal priority go first, for a while.")]
 Timeout = Annotated[
     float | None, Option(metavar="SECONDS", min=0, help="Cancel the job if it takes longer.")
 ]

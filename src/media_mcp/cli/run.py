@@ -20,6 +20,7 @@ from media_mcp.cli.values import arguments_of
 from media_mcp.job import Caller, Job, JobState
 from media_mcp.queue import Submitted
 from media_mcp.queue.agreement import ANYTHING
+from media_mcp.queue.terms import LOW, NORMAL
 from media_mcp.server.app import App, open_app
 from media_mcp.settings import Settings
 
@@ -36,6 +37,7 @@ class Wish:
     out: Path | None = None
     backend: str = ""
     fresh: bool = False
+    low: bool = False
     timeout: float | None = None
     verbose: bool = False
     as_json: bool = False
@@ -61,8 +63,15 @@ async def _submit(app: App, wish: Wish) -> Submitted:
     model = app.catalog.get(wish.model)
     caller = Caller(project=app.settings.project)
     order = await app.intake.prepare(model, arguments_of(model, wish.pairs), caller)
+    priority = LOW if wish.low else NORMAL
     submitted = await app.intake.submit(
-        order, caller, "cli", fresh=wish.fresh, backend=wish.backend, agreed=ANYTHING
+        order,
+        caller,
+        "cli",
+        fresh=wish.fresh,
+        backend=wish.backend,
+        agreed=ANYTHING,
+        priority=priority,
     )
     if submitted.joined:
         note(f"The same call is known already: this is its job {submitted.job.id}.")

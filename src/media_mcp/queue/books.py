@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from media_mcp.job import Caller
+from media_mcp.queue.bounds import bindable
 from media_mcp.queue.router import Router
 from media_mcp.queue.store import Store, Tally
 
@@ -25,6 +26,10 @@ class Books:
         """
         spent = await self._store.spend(caller.owner)
         return spent | {"left": await self._store.left(self._router.limits(caller))}
+
+    async def queued(self, model: str) -> int:
+        """Return how many jobs of a model wait, whoever's they are."""
+        return await self._store.queued_count(bindable(model))
 
     async def tally(self) -> Tally:
         """Return how many jobs wait and run, and what they cost, over all callers."""

@@ -164,8 +164,7 @@ class Queue:
 
         Raises `NotConfigured` if no route is ready, `Refused` if the rules forbid them all,
         `OverBudget` if it may cost more than is left, `QueueFull` if too many jobs wait,
-        `InvalidArguments` for a bad seed or backend and `BadInput` for an idempotency key that was
-        used for another request.
+        `InvalidArguments` for a bad seed or backend, `BadInput` for a key used for another request.
         """
         if not submission.caller.may_run:
             raise forbidden("makes no jobs")
@@ -306,10 +305,6 @@ class Queue:
     async def position(self, job_id: str) -> int | None:
         """Return how many queued jobs go before this one; None once it is no longer queued."""
         return await self._store.position(bindable(job_id))
-
-    async def queued_count(self, model: str) -> int:
-        """Return how many jobs of a model wait, whoever's they are."""
-        return await self._store.queued_count(bindable(model))
 
     async def owns(self, caller: Caller, uri: str) -> bool:
         """Tell whether an asset is an upload of the caller's, or of one of their jobs, in time."""

@@ -13,6 +13,7 @@ from media_mcp.errors import BadSettings, NotFound, did_you_mean
 if TYPE_CHECKING:
     from media_mcp.settings import Settings
 
+NORMAL, LOW = 0, -1  # priorities that callers can ask for
 TURN = 2**20  # how far a job moves its caller's next turn, where the weight is 1: whole numbers
 RISE_SECONDS = 600.0
 # A caller can have so many jobs waiting for each place that is left: alone nine tenths of a queue.

@@ -16,6 +16,7 @@ from media_mcp.job import JSON, Asset, Caller, MediaKind, Quote
 from media_mcp.media import Inputs
 from media_mcp.queue import Queue, Submission, Submitted
 from media_mcp.queue.sentences import forbidden
+from media_mcp.queue.terms import NORMAL
 
 LORA = "lora"  # the role of an input that a hub repository may stand for
 _INDEX = re.compile(r"\[\d+\]")
@@ -89,6 +90,7 @@ class Intake:
         fresh: bool = False,
         backend: str = "",
         agreed: JSON = None,
+        priority: int = NORMAL,
     ) -> Submitted:
         """Write the job. `agreed` is what its user said it may cost.
 
@@ -104,6 +106,7 @@ class Intake:
             fresh=fresh,
             backend=backend or None,
             agreed=agreed,
+            priority=priority,
         )
         return await self._queue.submit(submission)
 

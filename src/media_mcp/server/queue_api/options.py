@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from media_mcp.queue.terms import LOW, NORMAL
 from media_mcp.server.queue_api.calls import BadRequest, Call
 from media_mcp.server.queue_api.lifecycle import lifetime_of
 
-PRIORITIES: Mapping[str, int] = {"": 0, "normal": 0, "low": -1}
+PRIORITIES: Mapping[str, int] = {"": NORMAL, "normal": NORMAL, "low": LOW}
 YES = ("1", "true", "yes")
 NO = ("0", "false", "no")
 SHORTEST_WAIT = 0.1  # seconds; fal takes only more than this

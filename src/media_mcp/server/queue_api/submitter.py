@@ -122,7 +122,7 @@ class Submitter:
     async def _check_room(self, model: Model, options: Options) -> None:
         if options.most is None:
             return
-        waiting = await self._queue.queued_count(model.id)
+        waiting = await self._queue.books.queued(model.id)
         if waiting >= options.most:
             raise QueueFull(
                 f"{waiting} requests for {model.id} wait; fal_max_queue_length is {options.most}.",
