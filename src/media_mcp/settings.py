@@ -149,9 +149,8 @@ class Settings(BaseSettings):
         default=10_000,
         ge=1,
         le=1_000_000,
-        description="How many jobs may wait, of all callers; another is refused and told when "
-        "there will be room. The last tenth is for callers who have few there "
-        "([queueing.md](queueing.md)).",
+        description="How many jobs may wait; another is refused and told when there will be room. "
+        "The last tenth is for callers who have few there ([queueing.md](queueing.md)).",
     )
     oauth: OAuth | None = Field(
         default=None,
