@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ from media_mcp.errors import (
     StorageFailed,
 )
 from media_mcp.job import Price, PriceCase
+from media_mcp.media.shelf import Intake, storage_words
 from media_mcp.trail import Trail
 
 pytestmark = pytest.mark.anyio
@@ -486,3 +488,22 @@ async def test_a_backend_failure_leaves_no_id_that_was_never_given(
         await fal_of().run(run)
 
     assert run.report.remotes == [ON_ITS_WAY, ""]
+
+
+async def test_a_result_that_our_disk_has_no_room_for_can_be_had_again(
+    place: Place, fal_of: Fals, fal_run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(intake: Intake, data: bytes) -> None:
+        with storage_words(intake.path.parent):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    first = fal_run()
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "write", full)
+        with pytest.raises(MaybeSpent, match="is full") as caught:
+            await fal_of().run(first)
+    assert caught.value.retryable
+    again = await fal_of().run(replace(fal_run(), remote_id=place.only.id))
+
+    assert again.outputs
+    assert place.count("submit") == 1

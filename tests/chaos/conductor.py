@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--first", type=int, default=0, help="number of the first run")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--at-once", type=int, default=4)
+    parser.add_argument("--at-once", type=int, default=6)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--no-disk", action="store_true", help="refuse bytes instead")
     parser.add_argument("--keep", action="store_true", help="keep what the runs leave")
