@@ -647,6 +647,24 @@ async def test_positions_are_counted_twice_a_second_at_most(place: Place) -> Non
     assert await positions.of(job) is None
 
 
+async def test_a_position_far_behind_is_counted_less_often_and_none_for_longer_than_5_s(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, told = FakeClock(), iter([400, 390, 9_000, 0, None])
+
+    async def counted(_: str) -> int | None:
+        return next(told)
+
+    monkeypatch.setattr(place.app.queue, "position", counted)
+    positions = Positions(place.app.queue, clock)
+    job = await place.app.queue.get(await place.submit("test/slow"), ME)
+    seen = []
+    for seconds in (0, 1.9, 0.2, 1.9, 0.1, 4.9, 0.2, 0.4, 0.2):
+        clock.now += seconds
+        seen.append(await positions.of(job))
+    assert seen == [400, 400, 390, 390, 9_000, 9_000, 0, 0, None]
+
+
 async def test_the_lines_of_a_job_that_runs_are_read_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ IN_PROGRESS = "Request is still in progress"
 HUNG_UP = "the client hung up"
 BY_CALLER = "cancelled by the caller"
 POSITION_SECONDS = 0.5  # how old a position may be: each poll counting anew would be dear
+FAR_SECONDS = 5.0  # how old one may be that is far from the front
 BOOKS = 256  # jobs whose log lines are at hand
 
 
@@ -139,7 +140,10 @@ def going_down(job: Job) -> GoingDown:
 
 
 class Positions:
-    """How many go before a queued job, counted at most twice a second."""
+    """How many go before a queued job, counted at most twice a second, and less often far behind.
+
+    With thousands queued and hundreds waiting, counting would be most of what the server does.
+    """
 
     def __init__(self, queue: Queue, clock: Callable[[], float] = time.monotonic) -> None:
         self._queue = queue
@@ -167,7 +171,7 @@ class Positions:
         """Return the position, from 0; None once the job is no longer queued."""
         now = self._clock()
         counted = self._counted.get(job.id)
-        if counted is not None and now - counted[0] < POSITION_SECONDS:
+        if counted is not None and now - counted[0] < _lasts(counted[1]):
             return counted[1]
         position = await self._queue.position(job.id)
         self._note(job, position)
@@ -178,8 +182,13 @@ class Positions:
         now = self._clock()
         self._counted[job.id] = now, position
         self._counted.move_to_end(job.id)
-        while now - next(iter(self._counted.values()))[0] > POSITION_SECONDS:
+        while now - next(iter(self._counted.values()))[0] > FAR_SECONDS:
             self._counted.popitem(last=False)
+
+
+def _lasts(position: int | None) -> float:
+    """Return for how many seconds a position is worth telling: 100 before it are half a second."""
+    return min(FAR_SECONDS, max(POSITION_SECONDS, (position or 0) * POSITION_SECONDS / 100))
 
 
 @dataclass(slots=True)
