@@ -11,7 +11,7 @@ from anyio import sleep
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from media_mcp import trail
+from media_mcp import spans, trail
 from media_mcp.backends.base import Backend, Crew, Together
 from media_mcp.errors import StorageFailed
 from media_mcp.queue.ageing import Ageing
@@ -201,10 +201,17 @@ class Lane:
             return frozenset(), frozenset()
 
     async def _attend(self, attempt: Attempt) -> None:
-        job_id = attempt.claim.job.id
+        job = attempt.claim.job
+        job_id = job.id
+        told = {"job": job_id, "model": job.model, "route": job.route.backend}
         try:
-            with trail.on(Trail(attempt.claim.job.request, attempt.claim.job.trace)):
+            with (
+                trail.on(Trail(job.request, job.trace)),
+                spans.span(f"run {job.model}", job.trace, **told) as note,
+            ):
                 await attempt.run()
+                ended = self._rooms.news.latest(job_id)
+                note("state", str(ended.state) if ended else "unknown")
         except Exception:  # a bug of ours in one job must not stop the others
             log.exception("Job %s could not be settled", job_id)
         finally:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from media_mcp import trail
+from media_mcp import spans
 from media_mcp.catalog.model import Model
 from media_mcp.errors import InvalidArguments, Problem
 from media_mcp.job import JSON, Arguments, Asset, Caller, Failure, Job, JobState, Route, Webhook
@@ -50,7 +50,7 @@ class Submission:
     once: bool = False
     inline: bool = False
     agreed: JSON = None
-    trail: Trail = field(default_factory=trail.here)
+    trail: Trail = field(default_factory=spans.here)
 
     def join(self) -> Join | None:
         """Return how this call finds an earlier one that it repeats; None if it never does."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from media_mcp import spans
 from media_mcp.catalog.catalog import Catalog
 from media_mcp.catalog.model import Model, Param
 from media_mcp.catalog.schema import holds_media
@@ -108,7 +109,18 @@ class Intake:
             agreed=agreed,
             priority=priority,
         )
-        return await self._queue.submit(submission)
+        return await self.keep(submission)
+
+    async def keep(self, submission: Submission) -> Submitted:
+        """Write the job of a call, in a span of its own. Raises as `Queue.submit` does."""
+        told = {"model": submission.model.id, "door": submission.door}
+        trace = submission.trail.trace
+        with spans.span(f"submit {submission.model.id}", trace, **told) as note:
+            submitted = await self._queue.submit(submission)
+            note("job", submitted.job.id)
+            note("route", submitted.job.route.backend)
+            note("state", submitted.job.state)
+        return submitted
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import anyio
 import httpx2
 from pydantic import SecretStr
 
-from media_mcp import trail
+from media_mcp import spans
 from media_mcp.backends.fal.configuration import Configuration, loopback, origin
 from media_mcp.backends.fal.errors import (
     Place,
@@ -301,7 +301,7 @@ class Client:
             headers["Content-Length"] = str(request.content.size)
         known = origin(request.url) in self.configuration.origins and not request.keyless
         if known:
-            headers |= trail.here().headers()
+            headers |= spans.here().headers()
         if self._key and known and "Authorization" not in headers:
             headers["Authorization"] = f"Key {self._key.get_secret_value()}"
         return headers

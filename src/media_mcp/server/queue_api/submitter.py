@@ -166,7 +166,7 @@ class Submitter:
             inputs=order.inputs,
             seed=seed if isinstance(seed, int) else None,
         )
-        return await self._queue.submit(asked)
+        return await self._intake.keep(asked)
 
     async def _fetched(self, submission: Submission, given: Mapping[str, JSON]) -> Order:
         try:
