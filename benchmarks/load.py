@@ -120,7 +120,10 @@ class Load:
         bench = Bench(self.folder, Path())
         (self.folder / "cards").mkdir(exist_ok=True)
         (self.folder / "cards" / "load.yaml").write_text(CARDS, encoding="utf-8")
-        own = {"MEDIA_MCP_CATALOG_DIRS": json.dumps([str(self.folder / "cards")])}
+        own = {
+            "MEDIA_MCP_CATALOG_DIRS": json.dumps([str(self.folder / "cards")]),
+            "MEDIA_MCP_MAX_QUEUED": str(2 * self.queued + 1000),  # all are one caller's
+        }
         command = [OURS, *bench.serve("featured"), "--http", f"127.0.0.1:{self.port}"]
         with (self.folder / "server.log").open("ab") as log:
             process = subprocess.Popen(

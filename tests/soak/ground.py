@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from falplace import KEY, toml
+from media_mcp.server.keyring import KeyRing
 
 MEDIA_MCP = Path(sys.executable).with_name("media-mcp")
 PRICE = 0.01  # US dollars, what each paid job is billed
@@ -92,16 +92,9 @@ class Ground:
             "OMP_NUM_THREADS": "1",
         }
 
-    def run(self, *words: str) -> str:
-        """Run a command line of ours to its end and return what it prints."""
-        command = [str(MEDIA_MCP), *words]
-        return subprocess.check_output(
-            command, env=self.environment, cwd=self.folder, text=True, timeout=120
-        )
-
 
 def prepare(folder: Path, place: str, callers: list[str], limits: dict[str, float]) -> Ground:
-    """Write the configuration, and make a key for each caller and one for whoever watches.
+    """Write the configuration, and make a key for each caller.
 
     `place` is the address of the paid place; a limit called `""` is that of all jobs.
     """
@@ -113,11 +106,8 @@ def prepare(folder: Path, place: str, callers: list[str], limits: dict[str, floa
     addresses = {name: f"{place}/{name}" for name in ("queue", "run", "rest", "cdn")}
     manners: dict[str, Any] = {"patience_seconds": 45, "poll_first_seconds": 0.1}
     toml(folder / "config/media-mcp", "fal", **addresses, api="", upload="inline", **manners)
-    for name in callers:
-        told = json.loads(ground.run("keys", "create", name, "--scope", "run", "--json"))
-        ground.keys[name] = told["key"]
-    told = json.loads(ground.run("keys", "create", "watcher", "--scope", "admin", "--json"))
-    ground.keys["watcher"] = told["key"]
+    ring = KeyRing(ground.data)
+    ground.keys.update({name: ring.create(name, "run")[1] for name in callers})
     return ground
 
 

@@ -151,7 +151,7 @@ class Soak:
             await asyncio.wait([storm])
             self._say("The storm is over")
             await two.up()
-            _, late = await asyncio.wait(lines, timeout=LAST_SECONDS)
+            _, late = await asyncio.wait(lines, timeout=min(LAST_SECONDS, 0.25 * self.seconds))
             for line in late:
                 line.cancel()
             self._say("No caller waits any more")
