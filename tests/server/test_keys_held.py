@@ -85,6 +85,17 @@ async def test_tokens_and_tickets_count_as_requests_of_their_caller(opened: Open
                 assert 1 <= int(slow.headers["retry-after"]) <= 20
 
 
+async def test_requests_that_fail_as_they_come_are_counted_too(opened: Opened) -> None:
+    rules = {"ann": {"limits": {"jobs_per_minute": 2}}}
+    async with house(opened, callers=rules) as place, place.http("ann") as ann:
+        codes = [
+            (await ann.post("/queue/rehearsal/image", json={"width": "x"})).status_code
+            for _ in range(3)
+        ]
+        assert codes == [200, 200, 429]
+        assert len(await place.app.queue.jobs(Caller("ann"))) == 2
+
+
 def line(place: House, name: str) -> connect:
     shown = {"Authorization": f"Key {place.keys[name]}"}
     return connect(f"{place.url.replace('http', 'ws')}{RUN}/realtime", additional_headers=shown)

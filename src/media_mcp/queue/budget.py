@@ -111,6 +111,11 @@ def need(settings: Settings, caller: Caller, quote: Quote, now: float) -> Need:
     return Need(usd or 0.0, quote.gpu_seconds, limits, at_once, per_minute)
 
 
+def pace(settings: Settings, caller: Caller) -> Need:
+    """Return what a job that costs nothing, for it never runs, keeps to: how many a minute."""
+    return Need(per_minute=_most(settings, caller, "jobs_per_minute"))
+
+
 def _most(settings: Settings, caller: Caller, name: str) -> int | None:
     """Return a limit of the caller's own, or else that of all."""
     own = settings.callers.get(caller.owner)

@@ -186,15 +186,15 @@ class Queue:
     async def refuse(
         self, submission: Submission, failure: Failure, facts: Mapping[str, JSON]
     ) -> Submitted:
-        """Keep a call that cannot be run as a job that failed at once.
+        """Keep a call that cannot be run as a job that failed at once, for doors that expect that.
 
-        For doors whose clients expect the refusal as the job's result. Raises `BadInput` for an
-        idempotency key that was used for another request.
+        Raises `BadInput` for an idempotency key that was used for another request, and `TooMany`.
         """
         if not submission.caller.may_run:
             raise forbidden("makes no jobs")
         job = submission.refused(failure, facts, self._clock())
-        added = await self._store.add(job, tuple(submission.inputs.values()), submission.join())
+        inputs, pace = tuple(submission.inputs.values()), self._router.pace(submission.caller)
+        added = await self._store.add(job, inputs, submission.join(), need=pace)
         if not added.joined:
             self.news.publish(added.job, state=True)
         return Submitted(added.job, added.joined)

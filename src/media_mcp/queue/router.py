@@ -24,7 +24,7 @@ from media_mcp.job import Arguments, Asset, Caller, Job, Quote, Result
 from media_mcp.queue import policy
 from media_mcp.queue.agreement import check_agreed
 from media_mcp.queue.batching import batch_of
-from media_mcp.queue.budget import Limit, Need, need
+from media_mcp.queue.budget import Limit, Need, need, pace
 from media_mcp.queue.policy import History, Look, Wanted
 from media_mcp.queue.routing import (
     REHEARSAL,
@@ -175,6 +175,10 @@ class Router:
     def need(self, caller: Caller, quote: Quote) -> Need:
         """Return what a job sets aside. Raises `OverBudget` where its price cannot be known."""
         return need(self._settings, caller, quote, self._clock())
+
+    def pace(self, caller: Caller) -> Need:
+        """Return what even a call that is refused keeps to."""
+        return pace(self._settings, caller)
 
     def limits(self, caller: Caller) -> tuple[Limit, ...]:
         """Return what limits the jobs of a caller."""

@@ -48,7 +48,8 @@ def add(
             if earlier is not None:
                 return Added(earlier, joined=True)
             columns |= {"key": join.key, "fingerprint": join.fingerprint}
-        free = not job.state.terminal and _free(pen, job, need, take)
+        ledger.crowded(pen, job.caller.owner, need)
+        free = not job.state.terminal and _free(pen, job, take)
         if not job.state.terminal:
             holdings.take(pen, job.caller.owner, inputs)
         number = _insert(pen.db, columns)
@@ -64,12 +65,11 @@ def add(
         return added
 
 
-def _free(pen: Pen, job: Job, need: Need, take: bool) -> bool:
-    """Tell whether a job can start as it comes. Raises `TooMany`, and `Full` where it may not wait.
+def _free(pen: Pen, job: Job, take: bool) -> bool:
+    """Tell whether a job can start as it comes. Raises `Full` where it may not wait.
 
     It starts only where no other waits for its backend, and no cap is met.
     """
-    ledger.crowded(pen, job.caller.owner, need)
     backend = job.route.backend
     in_time = job.start_by is None or job.start_by > pen.clock()
     first = take and in_time and not reads.has_queued(pen.db, backend)
