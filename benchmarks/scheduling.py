@@ -1,7 +1,7 @@
 """Measures in which order jobs run, and writes docs/benchmarks-scheduling.md and .svg.
 
-`scheduling.py NAME…` measures only those (loads, real-loads, batches), prints them and writes
-nothing.
+`scheduling.py NAME…` measures only those (loads, depth, real-loads, batches), prints them and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import affinity
 import batching
+import depth
 from bench import Row
 from report import line, machine, plot, table
 
@@ -23,6 +24,7 @@ NAME = "benchmarks-scheduling"
 Measure = Callable[[Path], Row | Iterator[Row]]
 NAMES: Mapping[str, Measure] = {
     "loads": affinity.loads,
+    "depth": depth.claims,
     "real-loads": affinity.real_loads,
     "batches": batching.together,
 }
