@@ -68,6 +68,17 @@ DISGUISED = {
     "tensor that is a text": tensors({"a": "b"}),
     "tensor without a shape": tensors({"a": {"dtype": "F32", "data_offsets": [0, 4]}}),
     "shape that is a text": tensors(one(shape="4x4")),
+    "shape of lists": tensors(one(shape=[[4], 4])),
+    "shape of nothing and of objects": tensors(one(shape=[None, {}])),
+    "shape of texts": tensors(one(shape=["4", "4"])),
+    "shape of fractions": tensors(one(shape=[4.0, 4.0])),
+    "offsets that are no numbers": tensors(one(data_offsets=[float("nan"), float("inf")])),
+    "offsets that are fractions": tensors(one(data_offsets=[0.0, 64.0])),
+    "offsets that are booleans": tensors(one(data_offsets=[False, True])),
+    "offsets outside the file": tensors(one(data_offsets=[0, 6_400])),
+    "offsets below nothing": tensors(one(data_offsets=[-64, 0])),
+    "two million lists": tensors(b'{"a":[' + b"[]," * 2_000_000 + b"[]]}"),
+    "data type that is a list": tensors(one(dtype=["F32"], shape=[-1])),
 }
 LYING = {
     "outside the file": one(data_offsets=[0, 6_400]),
