@@ -218,9 +218,10 @@ async def test_after_a_suspend_the_others_may_beat_before_they_count_as_dead(
 
 
 async def test_a_queue_that_was_taken_for_dead_cannot_write_and_drops_the_job(
-    house, tools, ann, wall, caplog
+    house, tools, ann, wall, caplog, monkeypatch
 ):
     """The first queue's heartbeat is old for the second one, which takes its job over."""
+    monkeypatch.setattr("media_mcp.queue.watch.STALE_SECONDS", 0.0)  # at once
     first, second = house.backend(), house.backend()
     gate = anyio.Event()
     first.script = lambda run: tools.gone(gate)

@@ -43,6 +43,7 @@ _RULES: Mapping[str, Rule] = {
     "over_budget": Rule(403, "forbidden"),
     "forbidden": Rule(403, "forbidden"),
     "too_many": Rule(429, "concurrent_requests_limit", retryable=True),
+    "queue_full": Rule(429, "queue_full", retryable=True),
     "bad_output": Rule(422, "no_media_generated", model=True),
     "not_found": Rule(400, "downstream_service_error", model=True),
     "backend_failed": Rule(500, "internal_server_error", model=True),
@@ -64,7 +65,6 @@ _AT_ONCE: Mapping[str, Rule] = {  # what these codes mean where no job came of t
     "unauthorized": Rule(401, "unauthorized"),
     "bad_target": Rule(412, "bad_request"),
     "too_large": Rule(413, "bad_request"),
-    "queue_full": Rule(429, "queue_full", retryable=True),
     "bad_input": Rule(400, "bad_request"),
     "bad_request": Rule(400, "bad_request"),
 }
