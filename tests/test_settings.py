@@ -144,6 +144,16 @@ def test_who_limits_money_has_the_word_on_what_unknown_prices_count_as(
         need(told, ann, Quote("fal", None, None), 0.0)
 
 
+def test_who_limits_devices_has_the_word_on_what_unknown_lengths_count_as(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [nowhere / "own.toml", nowhere / FILE_NAME]
+    monkeypatch.setitem(Settings.model_config, "toml_file", files)
+    files[0].write_text("[budget]\ngpu_seconds = 60\ngpu_seconds_if_unknown = 30")
+    files[1].write_text("[budget]\ngpu_seconds_if_unknown = 0.001")
+    assert load_settings().budget.gpu_seconds_if_unknown == 30
+
+
 def test_what_licences_a_project_may_use_is_its_users_word(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

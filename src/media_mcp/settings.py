@@ -121,7 +121,10 @@ class Settings(BaseSettings):
         default_factory=Budget,
         description="What all jobs on this data folder may cost: `usd_per_day`, `usd` in all, "
         "`gpu_seconds_per_day`, `gpu_seconds`. A job whose price nobody knows counts as "
-        "`usd_if_unknown`, and is refused without it where money is limited.",
+        "`usd_if_unknown`, and is refused without it where money is limited. One whose length "
+        "nobody knows (no history, no class of speed) sets aside `gpu_seconds_if_unknown`, or "
+        "without it all that is left, until it ends. A job that takes longer than it set aside "
+        "is not stopped: all it took counts, and its findings say so.",
     )
     limits: Limits = Field(
         default_factory=Limits,

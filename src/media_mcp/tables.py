@@ -54,6 +54,7 @@ class Budget(BaseModel):
     gpu_seconds_per_day: float | None = Field(default=None, ge=0)
     gpu_seconds: float | None = Field(default=None, ge=0)
     usd_if_unknown: float | None = Field(default=None, ge=0)
+    gpu_seconds_if_unknown: float | None = Field(default=None, gt=0)
 
 
 class Limits(BaseModel):

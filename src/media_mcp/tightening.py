@@ -35,7 +35,8 @@ OWN = frozenset(
 MINE = frozenset({"api_key", "licences"})  # what it may say only where the user says nothing
 MOST_BYTES = 2**16  # of a file; the parser takes seconds for some
 MOST_DEEP = 16
-FIRST = "usd_if_unknown"  # but of this only the user's own counts, who limits what is spent
+# But of these only the user's own count, who limits what is spent.
+FIRST = ("usd_if_unknown", "gpu_seconds_if_unknown")
 BUDGETS = ("budget", "projects", "callers")  # what such limits are part of
 
 
@@ -124,7 +125,7 @@ def _keep_first(told: dict[str, Any], own: Mapping[str, Any]) -> None:
         said = own.get(name)
         if isinstance(value, dict):
             _keep_first(value, said if isinstance(said, dict) else {})
-        elif name == FIRST and value != said:
+        elif name in FIRST and value != said:
             _pass_over(name)
             told.pop(name)
             told |= {} if said is None else {name: said}
@@ -210,7 +211,7 @@ def _smallest(told: dict[str, Any], tables: Sequence[Mapping[str, Any]]) -> None
         said = [table[name] for table in tables if name in table]
         if isinstance(told[name], dict):
             _smallest(told[name], [table for table in said if isinstance(table, dict)])
-        elif name != FIRST and all(_is_amount(value) for value in said):
+        elif name not in FIRST and all(_is_amount(value) for value in said):
             told[name] = min(said)
 
 

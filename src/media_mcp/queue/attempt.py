@@ -6,62 +6,35 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 import anyio
 
 from media_mcp import faultpoints
 from media_mcp.backends.base import Backend, Report, Run, Together
-from media_mcp.catalog.model import Model
 from media_mcp.errors import (
     BackendFailed,
     BadOutput,
     MaybeSpent,
-    MediaError,
     OverBudget,
     StorageFailed,
 )
 from media_mcp.faultpoints import Point
 from media_mcp.job import Failure, Job, JobState, Quote, Result
-from media_mcp.queue.budget import overrun
+from media_mcp.queue.budget import Need, overrun, overtime
+from media_mcp.queue.failures import failure_of, only
 from media_mcp.queue.folder import WorkFolder, disk_trouble
-from media_mcp.queue.news import News
 from media_mcp.queue.outputs import Made, another_seed, better, keep, look_into
-from media_mcp.queue.router import Router, may_be_billed, may_be_spent
+from media_mcp.queue.rooms import Rooms
+from media_mcp.queue.router import may_be_billed, may_be_spent
 from media_mcp.queue.scribe import Scribe
-from media_mcp.queue.store import Again, Claim, Detour, Ending, Stale, Store
-
-if TYPE_CHECKING:
-    from media_mcp.media import MediaStore
-    from media_mcp.settings import RetryBadOutput
+from media_mcp.queue.store import Again, Claim, Detour, Ending, Stale
 
 log = logging.getLogger(__name__)
 
 STORE_AGAIN_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What an attempt works with.
-
-    `attempts` is how often a job is started on a route; `gpu_rate` is what an hour on a device of
-    ours costs (US dollars); `ring` tells that a backend has work;
-    `retry_bad_output` is the setting.
-    """
-
-    store: Store
-    media: MediaStore
-    model_of: Callable[[str], Model]
-    news: News
-    work_dir: Path
-    attempts: int
-    gpu_rate: float
-    router: Router
-    ring: Callable[[str], None]
-    retry_bad_output: RetryBadOutput
 
 
 class Attempt:
@@ -227,18 +200,36 @@ class Attempt:
             JobState.SUCCEEDED,
             assets=assets,
             facts=made.result.facts,
-            findings=(*made.findings, *overrun(self.claim.job, cost)),
+            findings=(*made.findings, *overrun(self.claim.job, cost), *self._overtime()),
             cost=cost,
             reports=self._scribe.rest(),
             seed=made.job.seed,
         )
+
+    def _overtime(self) -> tuple[str, ...]:
+        job = self.claim.job
+        return overtime(job, self._gpu_seconds, self._rooms.router.limits(job.caller))
+
+    @property
+    def _ours(self) -> float:
+        """What the time on a device of ours costs, in US dollars."""
+        return self._gpu_seconds * self._rooms.gpu_rate / 3600
+
+    def _need(self) -> Need:
+        """Return what another try needs; what those before it cost is set aside beside it.
+
+        Raises `OverBudget` where its price cannot be known.
+        """
+        job = self.claim.job
+        quote = Quote(job.route.backend, 0.0, job.quoted, gpu_seconds=job.gpu_quoted)
+        return self._rooms.router.need(job.caller, quote).after(self._ours)
 
     def _cost(self, told: float | None, *, unsure: bool) -> float | None:
         """Return what the backend asks for, and what the time on a device of ours costs.
 
         And what a try before this attempt did, but where it is `unsure` what this one cost.
         """
-        ours, before = self._gpu_seconds * self._rooms.gpu_rate / 3600, self.claim.job.cost
+        ours, before = self._ours, self.claim.job.cost
         if before is not None and not (told is None and unsure):
             told = (told or 0.0) + before
         return (told or 0.0) + ours if ours else told
@@ -257,10 +248,8 @@ class Attempt:
     async def _begin_anew(self, first: Made) -> Job | None:
         """Set aside what a second try may cost, as much as the first; None where that cannot be."""
         job = replace(self.claim.job, seed=another_seed(first.model))
-        quote = Quote(job.route.backend, 0.0, job.quoted, gpu_seconds=job.gpu_quoted)
         try:
-            need = self._rooms.router.need(job.caller, quote)
-            second = Again(job.seed or 0, need, first.result.cost, self._gpu_seconds)
+            second = Again(job.seed or 0, self._need(), first.result.cost, self._gpu_seconds)
             with anyio.CancelScope(shield=True):
                 await self._rooms.store.again(self.claim, second)
         except (OverBudget, StorageFailed, Stale) as error:
@@ -308,8 +297,11 @@ class Attempt:
             cost = self._cost(None if out else cost, unsure=out)
             await self._end(Ending(JobState.CANCELLED, message=self._stopped, cost=cost))
 
-    async def _give_up(self, error: Exception, result: Result | None = None) -> None:
-        """Go on by another route, or end the job and say which one there would be."""
+    async def _give_up(self, error: Exception, result: Result | None = None, why: str = "") -> None:
+        """Go on by another route, or end the job and say which one there would be.
+
+        `why` tells of a way that was looked for before.
+        """
         way, reports = await self._way_on(error, result), self._scribe.rest()
         if isinstance(way, Detour):
             try:
@@ -317,7 +309,7 @@ class Attempt:
             except OverBudget as over:
                 way = f"{way.route.backend} could run it, but {over.message}"
         failure = self._failure(error)
-        failure = replace(failure, hint=f"{way} {failure.hint}".strip())
+        failure = replace(failure, hint=" ".join(filter(None, (why, way, failure.hint))))
         unsure = may_be_billed(error, self._scribe.remote_id, result)
         cost = self._cost(result.cost if result else None, unsure=unsure)
         ending = Ending(JobState.FAILED, failure=failure, cost=cost, reports=reports, unsure=unsure)
@@ -332,7 +324,9 @@ class Attempt:
             return ""
 
     async def _reroute(self, detour: Detour, reports: Sequence[Report]) -> None:
-        ran = self._gpu_seconds
+        ran, ours = self._gpu_seconds, self._ours
+        if ours:
+            detour = replace(detour, need=(detour.need or Need(detour.quoted or 0.0)).after(ours))
         await self._write(
             lambda: self._rooms.store.reroute(self.claim, detour, reports, ran),
             Point.REROUTE_WRITTEN,
@@ -355,9 +349,14 @@ class Attempt:
         spent = self.claim.spent + 1
         why = f"attempt {spent} of {self._rooms.attempts} failed: {error}"
         reports, ran = self._scribe.rest(), self._gpu_seconds
-        await self._write(
-            lambda: self._rooms.store.retry(self.claim, why, reports, ran), Point.RETRY_WRITTEN
-        )
+        try:
+            need = self._need() if self.claim.job.gpu_quoted is not None else None
+            await self._write(
+                lambda: self._rooms.store.retry(self.claim, why, reports, ran, need),
+                Point.RETRY_WRITTEN,
+            )
+        except OverBudget as over:
+            return await self._give_up(error, why=f"It was not tried again: {over.message}")
         self.requeued = True
 
     async def _write(self, write: Callable[[], Awaitable[Job]], then: Point) -> None:
@@ -380,21 +379,3 @@ class Attempt:
 def seconds_of(fact: object) -> float:
     """Return a fact that is to be a number of seconds; a backend may tell anything."""
     return float(fact) if isinstance(fact, int | float) else 0.0
-
-
-def only(error: Exception) -> Exception:
-    """Take a lone error out of the groups that task groups wrap it in."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def failure_of(error: Exception, backend: str) -> Failure:
-    """Return the caller's words for an error; a bug's own words may hold anything, so not those."""
-    if isinstance(error, MediaError):
-        return Failure(error.code, error.message, error.hint)
-    return Failure(
-        "bug",
-        f"Running it on {backend} hit a bug ({type(error).__name__}).",
-        "The server's log (stderr) holds the traceback: please report it with that.",
-    )

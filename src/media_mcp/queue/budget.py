@@ -8,7 +8,7 @@ servers take jobs for one data folder at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -20,6 +20,12 @@ from media_mcp.tables import Budget
 
 Unit = Literal["usd", "gpu_seconds"]
 DAY_SECONDS = 86_400
+_OPEN: dict[Unit, str] = {
+    "usd": "",
+    "gpu_seconds": "A job that nobody knows the length of sets aside gpu_seconds_if_unknown, or "
+    "else all that is left until it ends. ",
+}
+OVERTIME = 1.5  # times what was set aside
 AT_ONCE_SECONDS = 5.0  # after which it is worth asking whether a job has ended
 
 
@@ -46,7 +52,7 @@ class Limit:
         raise OverBudget(
             f"It may cost {amount(need, self.unit)}, and {amount(left, self.unit)} "
             f"of {self.setting} = {self.most:g} is left{self._today}.",
-            f"{self._later}Only {FILE_NAME} can allow more. "
+            f"{self._later}{_OPEN[self.unit]}Only {FILE_NAME} can allow more. "
             "quote and find_models(max_price=…) show what costs less.",
         )
 
@@ -66,8 +72,9 @@ class Limit:
 class Need:
     """What a job sets aside, in US dollars and GPU-seconds, and the limits it has to keep to.
 
-    None for GPU-seconds: it runs on no device of ours; 0: nobody knows how long it will. `at_once`
-    and `per_minute` are how many jobs its caller may have and may make.
+    None for GPU-seconds: it runs on no device of ours; 0: nobody knows how long it will. Then, if
+    `open_ended`, it sets aside all that is left. `ran` are GPU-seconds that earlier tries took.
+    `at_once` and `per_minute` are how many jobs its caller may have and may make.
     """
 
     usd: float = 0.0
@@ -75,11 +82,17 @@ class Need:
     limits: tuple[Limit, ...] = ()
     at_once: int | None = None
     per_minute: int | None = None
+    open_ended: bool = False
+    ran: float = 0.0
 
     def after(self, usd: float, gpu_seconds: float = 0.0) -> Need:
         """Return what is set aside in all, once earlier tries have taken so much."""
-        held = None if self.gpu_seconds is None else self.gpu_seconds + gpu_seconds
-        return replace(self, usd=self.usd + usd, gpu_seconds=held)
+        return replace(self, usd=self.usd + usd, ran=self.ran + gpu_seconds)
+
+    def seconds(self, left: Sequence[float]) -> float:
+        """Return the GPU-seconds to set aside, where limits of them leave so many."""
+        known = (self.gpu_seconds or 0.0) + self.ran
+        return min(left, default=known) if self.open_ended else known
 
     def binding(self) -> Iterator[tuple[Limit, float]]:
         """Yield the limits that concern this job, with what it needs of them: not those of money
@@ -89,7 +102,7 @@ class Need:
             if limit.unit == "usd" and self.usd:
                 yield limit, self.usd
             elif limit.unit == "gpu_seconds" and self.gpu_seconds is not None:
-                yield limit, self.gpu_seconds
+                yield limit, self.gpu_seconds + self.ran
 
 
 def need(settings: Settings, caller: Caller, quote: Quote, now: float) -> Need:
@@ -102,13 +115,17 @@ def need(settings: Settings, caller: Caller, quote: Quote, now: float) -> Need:
     money = [limit for limit in limits if limit.unit == "usd"]
     usd = quote.high
     if usd is None and money:
-        usd = _unknown(settings, caller)
+        usd = _if_unknown(settings, caller, "usd")
         if usd is None:
             raise _of_unknown_price(quote, money[0])
     at_once, per_minute = (
         _most(settings, caller, name) for name in ("jobs_at_once", "jobs_per_minute")
     )
-    return Need(usd or 0.0, quote.gpu_seconds, limits, at_once, per_minute)
+    held, open_ended = quote.gpu_seconds, False
+    if held == 0 and any(limit.unit == "gpu_seconds" for limit in limits):
+        told = _if_unknown(settings, caller, "gpu_seconds")
+        held, open_ended = told or 0.0, not told
+    return Need(usd or 0.0, held, limits, at_once, per_minute, open_ended)
 
 
 def pace(settings: Settings, caller: Caller) -> Need:
@@ -169,12 +186,13 @@ def _of(
                 yield Limit(unit, most, f"{table}.{name}", owner, project, since)
 
 
-def _unknown(settings: Settings, caller: Caller) -> float | None:
-    """Return what a job of unknown price counts as; the caller's own word before the others'."""
+def _if_unknown(settings: Settings, caller: Caller, unit: Unit) -> float | None:
+    """Return what a job of unknown price, or length, counts as; the caller's own word first."""
     project, own = settings.projects.get(caller.project), settings.callers.get(caller.owner)
     tables = [own and own.budget, project and project.budget, settings.budget]
-    told = [table.usd_if_unknown for table in tables if table]
-    return next((usd for usd in told if usd is not None), None)
+    told = [getattr(table, f"{unit}_if_unknown") for table in tables if table]
+    found: Iterator[float] = (most for most in told if most is not None)
+    return next(found, None)
 
 
 def _of_unknown_price(quote: Quote, limit: Limit) -> OverBudget:
@@ -198,6 +216,22 @@ def overrun(job: Job, cost: float | None) -> tuple[str, ...]:
         return ()
     told = f"{amount(cost, 'usd')}, more than the {amount(job.quoted, 'usd')} it was quoted"
     return (f"{job.route.backend} billed {told}.",)
+
+
+def overtime(job: Job, seconds: float, limits: Sequence[Limit]) -> tuple[str, ...]:
+    """Say that a job held a device for far longer than it had set aside, where that is limited."""
+    limited = min(
+        (limit for limit in limits if limit.unit == "gpu_seconds"), key=_most_of, default=None
+    )
+    aside = job.gpu_quoted or (limited.most if limited else 0.0)
+    if limited is None or seconds <= aside * OVERTIME:
+        return ()
+    told = f"{amount(seconds, 'gpu_seconds')}, and {amount(aside, 'gpu_seconds')} were set aside"
+    return (f"It took {told}; all of it counts against {limited.setting}.",)
+
+
+def _most_of(limit: Limit) -> float:
+    return limit.most
 
 
 def day_of(now: float) -> float:

@@ -8,8 +8,9 @@ from anyio.abc import TaskGroup
 
 from media_mcp.backends.base import Backend
 from media_mcp.job import Job, JobState
-from media_mcp.queue.attempt import Attempt, Rooms
+from media_mcp.queue.attempt import Attempt
 from media_mcp.queue.lane import Lane, Order
+from media_mcp.queue.rooms import Rooms
 from media_mcp.queue.store import Claim
 
 

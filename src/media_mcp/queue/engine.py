@@ -28,7 +28,6 @@ from media_mcp.job import (
     JobState,
     Quote,
 )
-from media_mcp.queue.attempt import Rooms
 from media_mcp.queue.books import Books
 from media_mcp.queue.bounds import JOB_ID, bindable, bounded
 from media_mcp.queue.budget import Need
@@ -40,6 +39,7 @@ from media_mcp.queue.later import Later
 from media_mcp.queue.liveness import this_instance
 from media_mcp.queue.news import Follower, Listener, News
 from media_mcp.queue.outbox import Outbox
+from media_mcp.queue.rooms import Rooms
 from media_mcp.queue.router import Router
 from media_mcp.queue.routing import Rules, usable
 from media_mcp.queue.sentences import forbidden, no_such_job

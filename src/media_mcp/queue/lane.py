@@ -15,8 +15,9 @@ from media_mcp import spans, trail
 from media_mcp.backends.base import Backend, Crew, Together
 from media_mcp.errors import StorageFailed
 from media_mcp.queue.ageing import Ageing
-from media_mcp.queue.attempt import Attempt, Rooms
+from media_mcp.queue.attempt import Attempt
 from media_mcp.queue.batching import most_together
+from media_mcp.queue.rooms import Rooms
 from media_mcp.queue.store import Claim, Wish
 from media_mcp.trail import Trail
 

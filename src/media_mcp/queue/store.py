@@ -282,11 +282,18 @@ class Store(Protocol):
     async def end(self, claim: Claim, ending: Ending) -> Job: ...
 
     async def retry(
-        self, claim: Claim, why: str, reports: Sequence[Report], gpu_seconds: float = 0.0
+        self,
+        claim: Claim,
+        why: str,
+        reports: Sequence[Report],
+        gpu_seconds: float = 0.0,
+        need: Need | None = None,
     ) -> Job:
         """Queue the job again, one attempt spent; cancelled if that was asked meanwhile.
 
-        `gpu_seconds` is how long it has held a device so far.
+        `gpu_seconds` is how long it has held a device so far; `need` is what it sets aside beside
+        that from now on, if not the same as before. Raises `OverBudget`, writing nothing, where a
+        limit leaves less.
         """
 
     async def reroute(

@@ -174,9 +174,14 @@ class SqliteStore:
         return await self._write(writes.end, claim, ending)
 
     async def retry(
-        self, claim: Claim, why: str, reports: Sequence[Report], gpu_seconds: float = 0.0
+        self,
+        claim: Claim,
+        why: str,
+        reports: Sequence[Report],
+        gpu_seconds: float = 0.0,
+        need: Need | None = None,
     ) -> Job:
-        return await self._write(writes.retry, claim, why, reports, gpu_seconds)
+        return await self._write(writes.retry, claim, why, reports, gpu_seconds, need)
 
     async def reroute(
         self, claim: Claim, detour: Detour, reports: Sequence[Report], gpu_seconds: float = 0.0

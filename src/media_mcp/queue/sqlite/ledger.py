@@ -48,7 +48,12 @@ def reserve(pen: Pen, number: int, need: Need) -> None:
     counted = used(pen.db, [limit for limit, _ in binding])
     for (limit, wanted), total in zip(binding, counted, strict=True):
         limit.check(total, wanted)
-    _set_aside(pen, number, "reserve", need.usd, need.gpu_seconds or 0.0)
+    left = [
+        limit.most - total
+        for (limit, _), total in zip(binding, counted, strict=True)
+        if limit.unit == "gpu_seconds"
+    ]
+    _set_aside(pen, number, "reserve", need.usd, need.seconds(left))
 
 
 def release(pen: Pen, row: sqlite3.Row) -> None:

@@ -191,9 +191,19 @@ def _ended(ending: Ending) -> str:
     return f"{ending.state}: {why}" if why else str(ending.state)
 
 
-def retry(pen: Pen, held: Claim, why: str, reports: Sequence[Report], gpu_seconds: float) -> Job:
+def retry(
+    pen: Pen,
+    held: Claim,
+    why: str,
+    reports: Sequence[Report],
+    gpu_seconds: float,
+    need: Need | None,
+) -> Job:
     with transaction(pen.db):
         row = _ran(pen, held, reports, gpu_seconds)
+        if need is not None and row["cancel_requested"] is None:
+            ledger.release(pen, row)
+            ledger.reserve(pen, row["n"], need.after(row["cost"] or 0.0, gpu_seconds))
         return _let_go(pen, row, why)
 
 
@@ -228,7 +238,7 @@ def reroute(
                 "batch": detour.batch,
             },
         ).fetchall()
-        ledger.reserve(pen, row["n"], need.after(row["cost"] or 0.0))
+        ledger.reserve(pen, row["n"], need.after(row["cost"] or 0.0, gpu_seconds))
         turns.line_up(pen.db, rows[0])
         return load_job(rows[0])
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from media_mcp.errors import BadInput, MediaError, NotFound, TooMany
 from media_mcp.job import Caller, Job
-from media_mcp.queue.attempt import only
+from media_mcp.queue.failures import only
 from media_mcp.server.app import App
 from media_mcp.server.auth import MESSAGE, Gate
 from media_mcp.server.queue_api import wire
