@@ -7,18 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import (
-    ByteSize,
-    Field,
-    IPvAnyNetwork,
-    SecretStr,
-    ValidationError,
-)
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import ByteSize, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from media_mcp import speed as speeds
 from media_mcp.errors import BadSettings
@@ -46,7 +36,6 @@ DEVICES = rf"^{_DEVICE}( *, *{_DEVICE})*$"
 PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 RetryBadOutput = Literal["free", "never", "always"]
 SECRETS = frozenset({"api_key", "fal_key"})  # settings whose values are never shown
-
 
 _OWN = "Not by a file in the working folder."
 
@@ -121,10 +110,10 @@ class Settings(BaseSettings):
         default_factory=Budget,
         description="What all jobs on this data folder may cost: `usd_per_day`, `usd` in all, "
         "`gpu_seconds_per_day`, `gpu_seconds`. A job whose price nobody knows counts as "
-        "`usd_if_unknown`, and is refused without it where money is limited. One whose length "
+        "`usd_if_unknown`, and is refused without it where money is limited; one whose length "
         "nobody knows (no history, no class of speed) sets aside `gpu_seconds_if_unknown`, or "
-        "without it all that is left, until it ends. A job that takes longer than it set aside "
-        "is not stopped: all it took counts, and its findings say so.",
+        "without it all that is left until it ends. A job that takes longer than it set aside is "
+        "not stopped: all of it counts, and its findings say so.",
     )
     limits: Limits = Field(
         default_factory=Limits,
