@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import re
+import stat
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 STAGING = "staging"
 STALE = 24 * 3600.0  # seconds after which a staged file belongs to nobody
 CHUNK = 2**20
+NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +190,32 @@ class Shelf:
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file, 1 MiB at a time. Raises `BadMedia` where it cannot be read."""
-    if path.exists() and not path.is_file():
-        raise BadMedia(f"{path.name} is not a regular file.", "Pass a file that holds the media.")
+    """Yield the bytes of a file, 1 MiB at a time. Raises `BadMedia` where it cannot be read.
+
+    Neither it nor its folder may be a link: whoever made the file may swap either at any moment.
+    """
     try:
-        file = path.open("rb")
+        handle = _opened(path)
     except OSError as error:
         why = (error.strerror or "unknown").lower()
         raise BadMedia(
             f"{path.name} cannot be read: {why}.", "See that the file is written."
         ) from None
-    with file:
+    with os.fdopen(handle, "rb") as file:
         while chunk := file.read(CHUNK):
             yield chunk
+
+
+def _opened(path: Path) -> int:
+    folder = os.open(path.parent, NO_LINK | os.O_DIRECTORY)
+    try:
+        handle = os.open(path.name, NO_LINK | os.O_NONBLOCK, dir_fd=folder)  # a FIFO must not block
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise BadMedia(f"{path.name} is not a regular file.", "Pass a file that holds the media.")
+    return handle
 
 
 def too_big(limit: int) -> BadMedia:

@@ -6,7 +6,9 @@ import errno
 import os
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 
 import anyio
 from anyio import to_thread
@@ -73,24 +75,42 @@ def disk_trouble(error: Exception, folder: Path) -> Exception:
 
 
 def removed_at_once(folder: Path) -> bool:
-    """Remove a folder of a few small files, which is not worth a thread; False if it holds more."""
+    """Remove a folder of a few small files, which is not worth a thread; False if it holds more.
+
+    What a link in its place leads to stays: a worker could have swapped it.
+    """
     try:
-        with os.scandir(folder) as entries:
-            files = list(entries)
-        if len(files) > FEW or any(not small(file) for file in files):
-            return False
-        for file in files:
-            Path(file).unlink()
-        folder.rmdir()
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            emptied = _emptied(handle)
+        finally:
+            os.close(handle)
+        if emptied:
+            folder.rmdir()
     except OSError:
         return False
+    return emptied
+
+
+def _emptied(handle: int) -> bool:
+    with os.scandir(handle) as entries:
+        files = list(entries)
+    if len(files) > FEW or any(not small(file) for file in files):
+        return False
+    for file in files:
+        os.unlink(file.name, dir_fd=handle)
     return True
 
 
 def small(entry: os.DirEntry[str]) -> bool:
     """Tell whether this is a file that the disk forgets in no time."""
-    return entry.is_file(follow_symlinks=False) and entry.stat().st_size <= SMALL
+    told = entry.stat(follow_symlinks=False)
+    return S_ISREG(told.st_mode) and told.st_size <= SMALL
 
 
 def remove_folder(folder: Path) -> None:
+    """Remove a folder with all in it; of a link in its place, the link alone."""
     shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        if folder.is_symlink():
+            folder.unlink()

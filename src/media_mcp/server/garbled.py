@@ -1,4 +1,8 @@
-"""Answers lines that are no messages: the SDK passes over them, and whoever asked would wait."""
+"""Answers lines that are no messages: the SDK passes over them, and whoever asked would wait.
+
+It takes a request whose id is null, a fraction or no plain value for a notification; those of the
+protocol all begin alike.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ from pydantic import ValidationError
 
 Heard: TypeAlias = SessionMessage | Exception
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+MOST_LINE = 32 * 2**20  # bytes, as many as an HTTP body has
+CUT = "\0"  # stands at the end of a line that was longer
+NOTIFYING = "notifications/"
 HINT = "Send one JSON-RPC message a line, in UTF-8."
 _ID = r'"id"\s*:\s*(?:"(?P<text>[^"\\]{1,100})"|(?P<number>-?\d{1,15}))\s*'
 _TEXT = r'"(?:jsonrpc|method)"\s*:\s*"[^"\\]{1,100}"\s*,\s*'
@@ -32,8 +39,8 @@ class Answered:
         return getattr(self._inner, name)  # `last_context`, which some streams have
 
     async def receive(self) -> Heard:
-        while isinstance(heard := await self._inner.receive(), Exception):
-            await self._outer.send(_refusal(heard))
+        while (refusal := _refusal(heard := await self._inner.receive())) is not None:
+            await self._outer.send(refusal)
         return heard
 
     async def aclose(self) -> None:
@@ -43,8 +50,8 @@ class Answered:
         return self
 
     async def __anext__(self) -> Heard:
-        while isinstance(heard := await anext(self._inner), Exception):
-            await self._outer.send(_refusal(heard))
+        while (refusal := _refusal(heard := await anext(self._inner))) is not None:
+            await self._outer.send(refusal)
         return heard
 
     async def __aenter__(self) -> Self:
@@ -60,17 +67,34 @@ class Answered:
         return await self._inner.__aexit__(kind, error, trace)
 
 
-def _refusal(error: Exception) -> SessionMessage:
-    line, why, code = "", type(error).__name__, INVALID_REQUEST
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
+def _refusal(heard: Heard) -> SessionMessage | None:
+    """Return the answer to what is no message; None for one that is."""
+    if isinstance(heard, SessionMessage):
+        return _nameless(heard)
+    line, why, code = "", type(heard).__name__, INVALID_REQUEST
+    if isinstance(heard, ValidationError):
+        first = heard.errors(include_url=False)[0]
         if first["type"] == "json_invalid":
             line, why, code = str(first["input"]), first["msg"], PARSE_ERROR
         else:
             why = "not a request, a notification or a response of JSON-RPC 2.0"
-    words = f"This line is no message: {why}. {HINT}"
+    if line.rstrip("\n").endswith(CUT) and len(line) > MOST_LINE // 4:  # characters, not bytes
+        why = f"longer than {MOST_LINE:,} bytes. Pass a path or a URL of what is large"
+    return _told(code, f"This line is no message: {why}. {HINT}", _id_in(line))
+
+
+def _nameless(heard: SessionMessage) -> SessionMessage | None:
+    """Return the answer to a request without an id that it could be answered by."""
+    message = heard.message
+    if not isinstance(message, t.JSONRPCNotification) or message.method.startswith(NOTIFYING):
+        return None
+    words = "A request has an id, which is a text or a whole number. Send it with one."
+    return _told(INVALID_REQUEST, words, None)
+
+
+def _told(code: int, words: str, number: str | int | None) -> SessionMessage:
     told = t.ErrorData(code=code, message=words)
-    return SessionMessage(t.JSONRPCError(jsonrpc="2.0", id=_id_in(line), error=told))
+    return SessionMessage(t.JSONRPCError(jsonrpc="2.0", id=number, error=told))
 
 
 def _id_in(line: str) -> str | int | None:

@@ -8,6 +8,7 @@ else their environments hold.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
@@ -205,7 +206,9 @@ def decode(line: bytes, known: Mapping[str, type]) -> Any:
     if len(line) > MAX_LINE:
         raise ProtocolError(f"A line has more than {MAX_LINE} bytes.")
     try:
-        told = json.loads(line)
+        told = _PLAIN.decode(line.decode())
+        if b"\\ud" in line or b"\\uD" in line:  # half a pair is no text, and would break an answer
+            json.dumps(told, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise ProtocolError("A line is not JSON.") from None
     if not isinstance(told, dict):
@@ -215,6 +218,16 @@ def decode(line: bytes, known: Mapping[str, type]) -> Any:
     if kind is None:
         raise ProtocolError(f"A message has the unknown type {str(name)[:40]!r}.")
     return _build(kind, told)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON")
+    return number
+
+
+_PLAIN = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 def _build(kind: Any, told: Mapping[str, Any]) -> Any:

@@ -24,7 +24,7 @@ from media_mcp.backends.local.party import Party
 from media_mcp.backends.local.pool import Pool
 from media_mcp.backends.local.process import WorkerProcess
 from media_mcp.backends.local.twins import advised
-from media_mcp.backends.local.wire import EXACTLY, to_error, to_result, to_wire
+from media_mcp.backends.local.wire import EXACTLY, said, to_error, to_result, to_wire
 from media_mcp.catalog.model import Model
 from media_mcp.errors import BackendFailed, MissingExtra, NotConfigured, Refused, WorkerDied
 from media_mcp.job import JSON, Quote, Result, Route
@@ -36,6 +36,7 @@ from media_mcp.worker.protocol import ProtocolError
 CANCEL_SECONDS = 20.0
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 MOST_TOGETHER = 64
+MOST_STEPS = 1_000_000_000
 
 
 def create(settings: Settings, instance: Instance) -> Local:
@@ -238,7 +239,7 @@ class Local:
             settings = self._keeping.settings
             error = to_error(end)
             raise await to_thread.run_sync(advised, error, settings, run.model, run.route)
-        return to_result(end, run.folder)
+        return to_result(end, run)
 
     async def _stop(self, worker: WorkerProcess, job_id: str, *, alone: bool) -> None:
         """Cancel the job in the worker; end a worker whose step does not end in time.
@@ -275,12 +276,17 @@ async def _follow(worker: WorkerProcess, run: Run) -> protocol.Done | protocol.F
     """Pass on what the worker tells of this job until it ends."""
     while True:
         match await worker.receive(run.job_id):
-            case protocol.Progress(run.job_id, step, total):
+            case protocol.Progress(run.job_id, step, total) if _counts(step, total):
                 await run.report(Report("progress", step, total))
             case protocol.Log(run.job_id, message):
-                await run.report(Report("log", message=message))
+                await run.report(Report("log", message=said(message)))
             case protocol.Done(run.job_id) | protocol.Failed(run.job_id) as end:
                 return end
+
+
+def _counts(step: int, total: int) -> bool:
+    """Tell whether a row can hold these numbers of steps."""
+    return 0 <= step <= MOST_STEPS and 0 <= total <= MOST_STEPS
 
 
 def _missing(missing: tuple[str, ...], told: Readiness, extra: str) -> NotConfigured:

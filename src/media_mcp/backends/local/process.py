@@ -15,7 +15,7 @@ from typing import cast
 
 import anyio
 
-from media_mcp.backends.local.wire import to_error
+from media_mcp.backends.local.wire import said, to_error
 from media_mcp.errors import WorkerDied
 from media_mcp.running import WORKER, Board
 from media_mcp.worker import protocol
@@ -26,6 +26,7 @@ log = logging.getLogger("media_mcp.worker")
 START_SECONDS = 60.0
 GOODBYE_SECONDS = 5.0
 BOOTSTRAP = Path(__file__).resolve().parents[2] / "worker" / "bootstrap.py"
+MOST_STRANGE = 1000  # lines that are no messages
 _LAST_WORDS = 200
 _NO_JOB = ""  # what is told before there is one
 _STDIN, _STDOUT, _STDERR = range(3)
@@ -49,6 +50,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._ended = asyncio.Event()
         self._lines = {_STDOUT: Lines(), _STDERR: Lines()}
         self._said = ""
+        self._strange = 0
 
     @classmethod
     async def start(
@@ -151,8 +153,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     async def _death(self) -> WorkerDied:
         await self._ended.wait()
         code = self._transport.get_returncode() or 0
-        said = f" It last said: {self._said}" if self._said else ""
-        return WorkerDied(f"The worker {_how(code)}.{said}", _advice(code))
+        words = f" It last said: {self._said}" if self._said else ""
+        return WorkerDied(f"The worker {_how(code)}.{words}", _advice(code))
 
     # What the event loop calls.
 
@@ -180,7 +182,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         try:
             message = protocol.from_worker(line)
         except ProtocolError as error:
-            log.warning("The worker wrote what is no message. %s", error)
+            self._pass_over(error)
             return
         if isinstance(message, protocol.Beat):
             self.resident = frozenset(message.resident)
@@ -188,6 +190,15 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         for job_id, box in self._boxes.items():
             if getattr(message, "job_id", job_id) == job_id:
                 box.put_nowait(message)
+
+    def _pass_over(self, error: ProtocolError) -> None:
+        """Log a line that is no message; one that writes nothing else is ended."""
+        self._strange += 1
+        if self._strange <= MOST_STRANGE:
+            log.warning("The worker wrote what is no message. %s", error)
+        elif self.alive:
+            self._said = f"{MOST_STRANGE} lines that are no messages, for which it was ended."
+            self._kill_group()
 
     @property
     def pinned(self) -> bool:
@@ -205,7 +216,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def _overhear(self, line: bytes) -> None:
         text = line.decode(errors="replace").rpartition("\r")[2].strip()
         log.debug("%s", " ".join([*self._whose.values(), text]))
-        self._said = text[:_LAST_WORDS] or self._said
+        self._said = said(text, _LAST_WORDS) or self._said
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):  # macOS: nobody left to signal

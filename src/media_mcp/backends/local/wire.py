@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
+from stat import S_ISREG
 
 from media_mcp import trail
 from media_mcp.backends.base import Run
@@ -12,12 +13,19 @@ from media_mcp.backends.local.speeds import quickened
 from media_mcp.catalog.requests import request_for
 from media_mcp.errors import BackendFailed, BadOutput, InvalidArguments, MediaError, Problem
 from media_mcp.job import JSON, Output, Result
+from media_mcp.media.jsontext import MOST_DEEP, deeper
+from media_mcp.media.names import printable, shown
 from media_mcp.speed import Choice
 from media_mcp.worker import protocol
 
 EXACTLY = Choice()
 # Read by the worker itself, as is what `enlarge` names.
 _WORKERS = ("seed", "num_images", "loras")
+LONGEST = 1000  # characters of a worker's own words
+LONGEST_WORD = 100  # characters of a role or MIME type
+MOST_OUTPUTS = 1000
+MOST_SECONDS = 1e6
+FAULT = "This is a fault of the pipeline: report it."
 
 
 def to_wire(run: Run, speed: Choice = EXACTLY, *, hub_loras: bool = False) -> protocol.Run:
@@ -70,31 +78,61 @@ def _seed(run: Run, arguments: Mapping[str, JSON]) -> int:
     return run.seed if fixed is None else int(fixed)
 
 
-def to_result(done: protocol.Done, folder: Path) -> Result:
-    """Read what the worker made. Raises `BadOutput` for a file that is absent or elsewhere."""
-    outputs = tuple(_output(made, folder.resolve()) for made in done.outputs)
-    return Result(outputs, dict(done.facts), cost=0.0)
+def to_result(done: protocol.Done, run: Run) -> Result:
+    """Read what the worker made, which may be any program's word.
+
+    Raises `BadOutput` for a file that is absent, elsewhere or a link, and for facts that nobody
+    could keep or read.
+    """
+    facts = dict(done.facts)
+    if deeper(facts, MOST_DEEP) or not _is_seconds(facts.get("load_seconds", 0.0)):
+        raise BadOutput("The worker told facts that cannot be kept.", FAULT)
+    if len(done.outputs) > MOST_OUTPUTS:
+        raise BadOutput(f"The worker named {len(done.outputs)} outputs.", FAULT)
+    folder = run.folder.parent.resolve() / run.folder.name  # no link itself, or it was swapped
+    return Result(tuple(_output(made, folder) for made in done.outputs), facts, cost=0.0)
 
 
 def _output(made: protocol.Made, folder: Path) -> Output:
-    path = (folder / made.path).resolve()
-    if not path.is_relative_to(folder) or not path.is_file():
+    if not _is_file(folder, made.path):
         raise BadOutput(
-            f"The worker named {made.path!r} as an output, which is no file in the job's folder.",
-            "This is a fault of the pipeline: report it.",
+            f"The worker named {shown(made.path, 100)!r} as an output, which is no file in the "
+            "job's folder.",
+            FAULT,
         )
-    return Output(path, made.role, made.mime_type)
+    words = made.role, made.mime_type
+    if not all(len(word) <= LONGEST_WORD and word.isprintable() for word in words):
+        raise BadOutput("The worker named an output as nobody would.", FAULT)
+    return Output(folder / made.path, made.role, made.mime_type)
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    """Tell whether a folder, itself no link, has a file of this name that is no link either."""
+    try:
+        plain = PurePath(name).name == name and not folder.is_symlink()
+        return plain and S_ISREG((folder / name).lstat().st_mode)
+    except (OSError, ValueError):  # not there, too long, or NUL in it
+        return False
+
+
+def _is_seconds(told: JSON) -> bool:
+    return type(told) in (int, float) and 0 <= told < MOST_SECONDS
+
+
+def said(text: str, most: int = LONGEST) -> str:
+    """Return a worker's own words: so many at most, on one line, with nothing that hides."""
+    return shown(" ".join(printable(text[: 2 * most]).split()), most)
 
 
 def to_error(failed: protocol.Failed) -> MediaError:
     """Make the error that the worker met; a code we do not know becomes `BackendFailed`."""
     kind = _by_code().get(failed.code, BackendFailed)
     error = kind.__new__(kind)  # the words are made already, and constructors differ
-    MediaError.__init__(error, failed.message, failed.hint)
+    MediaError.__init__(error, said(failed.message), said(failed.hint))
     if isinstance(error, BackendFailed):
         error.retryable = failed.retryable
     if isinstance(error, InvalidArguments):
-        error.problems = (Problem("", failed.message),)
+        error.problems = (Problem("", error.message),)
     return error
 
 
