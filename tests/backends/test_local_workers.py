@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +190,11 @@ async def test_a_worker_s_failure_becomes_the_error_of_its_code(
         assert caught.value.retryable
 
 
+@pytest.mark.parametrize(("given_up", "seconds"), [(True, 0.2), (False, 3000)])
 async def test_a_step_that_does_not_end_after_a_cancellation_ends_the_worker(
-    scripted: Callable[..., str], run_of: Callable[..., Run]
+    scripted: Callable[..., str], run_of: Callable[..., Run], given_up: bool, seconds: float
 ) -> None:
+    """Whoever wants the job no more may wait a while; a server that leaves has no time for it."""
     body = (
         HELLO
         + """
@@ -201,8 +204,8 @@ say("progress", job_id=told["job_id"], step=2, total=9)
 time.sleep(100)
 """
     )
-    async with local_with(scripted(body), cancel_seconds=0.2) as local:
-        run = run_of()
+    async with local_with(scripted(body), cancel_seconds=seconds) as local:
+        run = replace(run_of(), given_up=lambda: given_up)
         task = asyncio.create_task(local.run(run))
         await run.report.reached.wait()
         task.cancel()

@@ -59,6 +59,7 @@ def _run(app: App, model: Model, route: Route) -> Run:
         seed=0,
         make_folder=lambda: Path(tempfile.gettempdir()),  # nothing is written
         report=hear,
+        given_up=lambda: False,  # only the end of the server cancels it
         project=app.settings.project,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from media_mcp.job import JSON
 MOST_BYTES = 64 * 2**20  # of an answer; pictures may come in it as data URIs
 FIRST_WAIT, MOST_WAIT = 0.25, 10.0
 CANCEL_SECONDS = 4.0
+LEAVE_SECONDS = 3.0  # for the answer to a submit, of those that a server has to end
 CONNECT_SECONDS = 10.0
 CHUNK = 2**18
 _UNSENT = (
@@ -126,11 +128,14 @@ class Client:
         """Return where a request is asked after."""
         return f"{self.configuration.queue.rstrip('/')}/{app_of(endpoint)}/requests/{request_id}"
 
-    async def submit(self, endpoint: str, body: JSON, key: str, on_wait: Waits) -> str:
+    async def submit(
+        self, endpoint: str, body: JSON, key: str, on_wait: Waits, given_up: Callable[[], bool]
+    ) -> str:
         """Send a call and return its request id; `key` makes it one where the place knows keys.
 
-        A try under way is seen to its end even when it is cancelled: its answer names what may have
-        to be cancelled there. Raises `MaybeSpent` where nobody can tell whether it was taken.
+        A try under way is seen to its end even when it is cancelled: its answer names what has to
+        be cancelled there if it was `given_up`, and is waited for only briefly if the server
+        leaves. Raises `MaybeSpent` where nobody can tell whether it was taken.
         """
         request = Request(
             "POST",
@@ -141,7 +146,7 @@ class Client:
         patience = Patience(self.configuration.patience_seconds)
         while True:
             await self._passed("submit")
-            tried = await self._try_submit(request, endpoint)
+            tried = await self._try_submit(request, endpoint, given_up)
             if isinstance(tried, str):
                 return tried
             why, asked, error = tried
@@ -152,14 +157,13 @@ class Client:
             await anyio.sleep(seconds)
 
     async def _try_submit(
-        self, request: Request, endpoint: str
+        self, request: Request, endpoint: str, given_up: Callable[[], bool]
     ) -> str | tuple[str, float | None, BackendFailed]:
         """Return the request id, or why another try may be made, after what time, and the error."""
         place = self.of(endpoint)
         once = self.configuration.idempotent_submit
         try:
-            with anyio.CancelScope(shield=True):
-                answer = await self.once(request, fresh=not once)
+            answer = await _seen_through(self.once(request, fresh=not once), given_up)
         except Unsent as error:
             return str(error), None, unreachable(str(error), place)
         except Unanswered as error:
@@ -329,6 +333,24 @@ class Client:
         if left > 0:
             await anyio.sleep(left)
             await self._passed(calls)
+
+
+async def _seen_through(call: Coroutine[Any, Any, Answer], given_up: Callable[[], bool]) -> Answer:
+    """Return the answer to a call even when cancelled, then within `LEAVE_SECONDS` if it is not
+    given up. Raises `Unanswered`, and what the call does.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with anyio.move_on_after(None if given_up() else LEAVE_SECONDS, shield=True):
+            await asyncio.wait([task])
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        if not task.cancelled():
+            return task.result()
+        raise Unanswered("had not answered when this server left") from None
 
 
 def give_up(why: str, place: Place) -> NoReturn:

@@ -124,7 +124,9 @@ class Trips:
 
         async with self._announced(trip.run):
             faultpoints.reached(Point.REMOTE_ANNOUNCED)
-            trip.request_id = await self._client.submit(trip.endpoint, body, key, say)
+            trip.request_id = await self._client.submit(
+                trip.endpoint, body, key, say, trip.run.given_up
+            )
             faultpoints.reached(Point.REMOTE_SUBMITTED)
         trip.lines, trip.position, trip.started = 0, None, False
         await self._note_id(trip)

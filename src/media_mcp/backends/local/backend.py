@@ -34,6 +34,7 @@ from media_mcp.worker import protocol
 from media_mcp.worker.protocol import ProtocolError
 
 CANCEL_SECONDS = 20.0
+LEAVE_SECONDS = 2.0  # for a step to end, of those that a server has to
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 MOST_TOGETHER = 64
 MOST_STEPS = 1_000_000_000
@@ -81,10 +82,10 @@ class Local:
     """Runs pipelines in worker processes on this machine, one for each seat of `place`.
 
     A worker silent for its `hang_seconds` is ended; one that does not stop within `cancel_seconds`
-    of a cancellation is ended. `offline`: not even a newer revision of weights is looked for.
-    `speed_of` gives the speed settings of a project; `hub_loras` lets calls name LoRAs on the hub,
-    and `remote_code` lets cards ask for code that comes with their weights; `keeping` says what
-    stays loaded.
+    of a cancellation is ended, and sooner if the server leaves. `offline`: not even a newer
+    revision of weights is looked for. `speed_of` gives the speed settings of a project; `hub_loras`
+    lets calls name LoRAs on the hub, and `remote_code` lets cards ask for code that comes with
+    their weights; `keeping` says what stays loaded.
     """
 
     remote = False
@@ -229,9 +230,11 @@ class Local:
             end = await _follow(worker, run)
         except WorkerDied:
             raise
-        except BaseException:  # cancelled, or a report could not be kept
+        except BaseException as why:  # cancelled, or a report could not be kept
+            leaves = isinstance(why, asyncio.CancelledError) and not run.given_up()
+            seconds = min(LEAVE_SECONDS, self._cancel_seconds) if leaves else self._cancel_seconds
             with anyio.CancelScope(shield=True):
-                await self._stop(worker, run.job_id, alone=party.count == 1)
+                await self._stop(worker, run.job_id, seconds, alone=party.count == 1)
             raise
         finally:
             worker.ignore(run.job_id)
@@ -241,7 +244,9 @@ class Local:
             raise await to_thread.run_sync(advised, error, settings, run.model, run.route)
         return to_result(end, run)
 
-    async def _stop(self, worker: WorkerProcess, job_id: str, *, alone: bool) -> None:
+    async def _stop(
+        self, worker: WorkerProcess, job_id: str, seconds: float, *, alone: bool
+    ) -> None:
         """Cancel the job in the worker; end a worker whose step does not end in time.
 
         Others of its batch are not to suffer: what it still makes of this one is dropped.
@@ -252,7 +257,7 @@ class Local:
         ended = False
         with suppress(TimeoutError, WorkerDied):
             try:
-                async with asyncio.timeout(self._cancel_seconds):
+                async with asyncio.timeout(seconds):
                     while not _ends(await worker.receive(job_id), job_id):
                         pass
                 ended = True
