@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LONGEST = 128
 _ID = re.compile(rf"[A-Za-z0-9._:/+=@~-]{{1,{LONGEST}}}", re.ASCII)
@@ -56,6 +56,11 @@ def of_headers(headers: Mapping[bytes, bytes]) -> Trail:
     trace = headers.get(b"traceparent", b"").decode("latin-1").strip()
     known = given if _ID.fullmatch(given) else new_id()
     return Trail(known, trace if _TRACE.fullmatch(trace) else "")
+
+
+def named(trail: Trail) -> Trail:
+    """Return a trail with a request id: that of a call by a door that knows of none is made."""
+    return trail if trail.request else replace(trail, request=new_id())
 
 
 def new_id() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
+from media_mcp import trail
 from media_mcp.backends.base import Report, Run
 from media_mcp.backends.instances import Instance
 from media_mcp.backends.local import Local, create
@@ -135,6 +136,19 @@ async def test_a_worker_s_last_words_are_passed_on(
     assert caught.value.message == (
         "The worker left with exit code 3. It last said: the driver is gone"
     )
+
+
+async def test_the_order_names_the_call_and_so_do_the_worker_s_lines(
+    scripted: Callable[..., str], run_of: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "media_mcp.worker")
+    told = 'print("asked by", job()["request"], file=sys.stderr); sys.exit(3)'
+    run = run_of()
+    async with local_with(scripted(HELLO + told)) as local:
+        with trail.on(trail.Trail("build-7/42")), pytest.raises(WorkerDied):
+            await local.run(run)
+    line = f"job={run.job_id} request=build-7/42 asked by build-7/42"
+    assert line in [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (40, "signal 40")])

@@ -177,3 +177,8 @@ def test_wrong_use_ends_with_2_and_points_at_the_help(cli, words):
     ended = cli(*words)
     assert ended.code == 2
     assert ended.err.startswith("error: ") and "hint: See media-mcp run --help." in ended.err
+
+
+def test_the_job_of_a_command_has_a_request_id_by_which_the_log_can_be_searched(cli) -> None:
+    job = cli("run", "rehearsal/image", "prompt=x", "--json").json["job_id"]
+    assert len(cli("jobs", job, "--json").json["request"]) == 32

@@ -106,6 +106,18 @@ async def test_calls_of_both_eras_carry_theirs(opened: Opened, era: str) -> None
         assert (job.request, job.trace) == ("build-7/42", TRACE)
 
 
+async def test_a_call_that_came_without_headers_has_an_id_of_its_own(
+    opened: Opened, era: str
+) -> None:
+    """As over stdio: each call has one, and all jobs and lines of that call have the same."""
+    async with opened() as (app, server), Client(server.sdk, mode=era) as client:
+        for prompt in ("x", "y"):
+            await client.call_tool("rehearsal_image", {"prompt": prompt})
+        one, other = (job.request for job in await app.queue.jobs(Caller()))
+    assert re.fullmatch("[0-9a-f]{32}", one) and re.fullmatch("[0-9a-f]{32}", other)
+    assert one != other
+
+
 async def test_each_transition_is_logged_with_the_id(
     opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:

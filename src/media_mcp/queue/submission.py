@@ -13,7 +13,7 @@ from media_mcp.catalog.model import Model
 from media_mcp.errors import InvalidArguments, Problem
 from media_mcp.job import JSON, Arguments, Asset, Caller, Failure, Job, JobState, Route, Webhook
 from media_mcp.queue.store import Join
-from media_mcp.trail import Trail
+from media_mcp.trail import Trail, named
 
 JOINING_DOORS = ("mcp", "cli")
 SEEDS = 2**31
@@ -50,7 +50,7 @@ class Submission:
     once: bool = False
     inline: bool = False
     agreed: JSON = None
-    trail: Trail = field(default_factory=spans.here)
+    trail: Trail = field(default_factory=lambda: named(spans.here()))
 
     def join(self) -> Join | None:
         """Return how this call finds an earlier one that it repeats; None if it never does."""

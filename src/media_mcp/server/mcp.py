@@ -18,7 +18,7 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import ServerEvent
 
-from media_mcp import __version__
+from media_mcp import __version__, trail
 from media_mcp.job import Job, JobState, MediaKind
 from media_mcp.server.app import App
 from media_mcp.server.desk import Desk
@@ -198,7 +198,8 @@ class McpServer:
         return result
 
     async def _call_tool(self, ctx: Context, params: t.CallToolRequestParams) -> _Called:
-        return cast(_Called, await self.surface.call(ctx, params))
+        with trail.on(trail.named(trail.here())):  # over stdio nobody has named it yet
+            return cast(_Called, await self.surface.call(ctx, params))
 
     async def _list_resources(
         self, ctx: Context, params: t.PaginatedRequestParams | None

@@ -1,6 +1,7 @@
 """Clients that dawdle, over real sockets: none holds its connection for longer than the bounds."""
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -17,6 +18,12 @@ UPGRADE = (
     b"GET /x HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
     b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+
+
+def named(said: bytes, status: int) -> bool:
+    """Tell whether an answer of the connection itself has a status, and a request id."""
+    begins = said.startswith(b"HTTP/1.1 %d " % status)
+    return begins and bool(re.search(rb"(?i)\r\nx-request-id: [0-9a-f]{32}\r\n", said))
 
 
 async def dribble(raw: Raw, data: bytes = b"x") -> None:
@@ -54,7 +61,7 @@ async def test_a_head_that_dribbles_in_is_answered_with_408(
     async with place(tls=tls) as here, dial(here, tls=tls) as raw:
         await raw.send(b"GET /echo HTTP/1.1\r\nx-slow: ")
         said = await cut_off(raw)
-        assert said.startswith(b"HTTP/1.1 408 ") and b"no whole head in 0.4 s" in said
+        assert named(said, 408) and b"no whole head in 0.4 s" in said
 
 
 @pytest.mark.parametrize("before", [b"", b"\r\n"], ids=["nothing", "blank lines"])
@@ -83,8 +90,46 @@ async def test_a_head_without_end_is_too_large(place: Places, dial: Dial) -> Non
         await raw.send(b"GET /echo HTTP/1.1\r\n")
         await anyio.sleep(0.1)
         await raw.send(b"x-more: much more\r\n" * 300)
-        assert (await raw.answer())[0] == 431
+        assert named(await raw.ended(), 431)
         assert here.scopes == []
+
+
+@BOTH
+@pytest.mark.parametrize("before", [b"", b"POST /echo HTTP/1.1\r\ncontent-length: 1\r\n\r\nx"])
+async def test_what_is_no_http_is_answered_with_400(
+    place: Places, dial: Dial, tls: bool, before: bytes
+) -> None:
+    async with place(tls=tls) as here, dial(here, tls=tls) as raw:
+        if before:
+            await raw.send(before)
+            assert (await raw.answer())[0] == 200
+        await raw.send(b"NO SUCH THING\r\n\r\n")
+        assert named(await raw.ended(), 400)
+
+
+async def test_a_handshake_that_is_none_is_refused_under_an_id(place: Places, dial: Dial) -> None:
+    async with place() as here, dial(here) as raw:
+        await raw.send(UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"short"))
+        assert named(await raw.ended(), 400)
+
+
+@pytest.mark.parametrize("pieces", [1, 64])
+async def test_a_message_that_unpacks_to_too_much_is_refused_as_it_unpacks(
+    place: Places, pieces: int
+) -> None:
+    """64 MiB of nothing are 64 kB on the wire."""
+    nothing = bytes(2**26 // pieces)
+    async with (
+        place(replace(QUICK, silent_seconds=60)) as here,
+        connect(f"ws://127.0.0.1:{here.port}/x", compression="deflate") as socket,
+    ):
+        assert [one.name for one in socket.protocol.extensions] == ["permessage-deflate"]
+        with pytest.raises(ConnectionClosed) as caught:
+            await socket.send([nothing] * pieces if pieces > 1 else nothing)
+            await socket.recv()
+        assert caught.value.rcvd is not None and caught.value.rcvd.code == 1009
+        await here.empty()
+        assert here.bodies == []
 
 
 async def test_a_body_that_dribbles_in_is_answered_with_408_and_the_app_hears_of_it(
@@ -208,8 +253,8 @@ async def test_beyond_the_total_the_longest_idle_makes_room_and_else_there_is_50
         if not tls:
             async with dial(here) as fourth:
                 await fourth.ask("/echo", b"x")
-                status, body = await fourth.answer()
-                assert status == 503 and b"as many connections as it takes" in body
+                said = await fourth.ended()
+                assert named(said, 503) and b"as many connections as it takes" in said
 
 
 async def test_two_thousand_idle_connections_do_not_keep_others_out(

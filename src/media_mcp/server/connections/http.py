@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,22 +14,31 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from media_mcp import trail
 from media_mcp.server.connections.bounds import Bounds, Progress, Seat
 
 if TYPE_CHECKING:
     from media_mcp.server.connections.server import State
 
+log = logging.getLogger(__name__)
+
 _LATE = "The request did not arrive in time: {what}."
 
 
 def said(status: int, message: str) -> bytes:
-    """Return an answer that ends its connection, as it goes over the wire."""
+    """Return an answer that ends its connection, as it goes over the wire.
+
+    It names a request id of its own, under which the log has it.
+    """
+    request = trail.new_id()
+    with trail.on(trail.Trail(request)):
+        log.info("A connection was answered with %d: %s", status, message)
     body = json.dumps({"detail": message, "message": message}).encode()
     head = (
         b"content-type: application/json\r\ncontent-length: %d\r\n"
-        b"connection: close\r\nretry-after: 1\r\n\r\n"
+        b"connection: close\r\nretry-after: 1\r\nx-request-id: %s\r\n\r\n"
     )
-    return STATUS_LINE[status] + head % len(body) + body
+    return STATUS_LINE[status] + head % (len(body), request.encode()) + body
 
 
 class Phase(Enum):
@@ -127,6 +137,10 @@ class HttpConnection(HttpToolsProtocol):
             self.flow.resume_reading()
         else:
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or breaks off being any; uvicorn's own would name no request."""
+        self._refuse(400, msg)
 
     def _to(self, phase: Phase) -> None:
         self._phase, self._since = phase, self.loop.time()

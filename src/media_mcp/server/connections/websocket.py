@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Response
+from websockets.server import ServerProtocol
 
+from media_mcp import trail
 from media_mcp.server.connections.bounds import Bounds, Progress, Seat
 
 if TYPE_CHECKING:
@@ -17,6 +20,14 @@ MOST_PIECES = 1024  # frames of one message
 TOO_BIG, AWAY = 1009, 1001
 
 
+class _Named(ServerProtocol):
+    """Names the request in answers that the app never sees, of handshakes that are none."""
+
+    def send_response(self, response: Response) -> None:
+        response.headers.setdefault("X-Request-Id", trail.new_id())
+        super().send_response(response)
+
+
 class WebSocketConnection(WebSocketsSansIOProtocol):
     """A WebSocket that is held to the server's bounds. `check` is to be called now and then."""
 
@@ -24,6 +35,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     def __init__(self, config: Config, server_state: State, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
+        self.conn = _Named(
+            extensions=self.conn.available_extensions,
+            max_size=config.ws_max_size,
+            logger=self.conn.logger,
+        )
         self.seat: Seat | None = None
         self._bounds: Bounds = server_state.bounds
         self._writing = Progress(self._bounds)
