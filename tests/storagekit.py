@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from typing import Any
 
 import anyio
 import httpx2
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from media_mcp.backends.base import Readiness, Run
@@ -138,3 +142,18 @@ async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
         return await lifespan(receive, send)
     await send({"type": "http.response.start", "status": 404, "headers": []})
     await send({"type": "http.response.body", "body": b"another door"})
+
+
+def checked(headers: dict[str, str], body: bytes, key: dict[str, str]) -> None:
+    """Check a signature as fal's documentation tells to."""
+    message = "\n".join(
+        [
+            headers["x-fal-webhook-request-id"],
+            headers["x-fal-webhook-user-id"],
+            headers["x-fal-webhook-timestamp"],
+            hashlib.sha256(body).hexdigest(),
+        ]
+    )
+    assert abs(int(headers["x-fal-webhook-timestamp"]) - time.time()) < 300
+    public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "=="))
+    public.verify(bytes.fromhex(headers["x-fal-webhook-signature"]), message.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,13 +36,14 @@ class Place:
         self.body: Any = {"keys": [key("one")]}
         self.now = 10_000.0
         self.gate: anyio.Event | None = None
+        self.headers: dict[str, str] = {}
 
     async def answer(self, request: Request) -> Response:
         self.asked += 1
         if self.gate is not None:
             await self.gate.wait()
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body)
-        return Response(body, self.status, media_type="application/json")
+        return Response(body, self.status, self.headers, media_type="application/json")
 
 
 @asynccontextmanager
@@ -115,3 +117,17 @@ async def test_a_key_that_is_not_for_signatures_is_none() -> None:
         place.body = {"keys": [key("one", use="enc"), key("two")]}
         assert await keys.find("one") is None
         assert await keys.find("two") is not None
+
+
+async def test_keys_that_come_packed_are_not_unpacked() -> None:
+    async with opened() as (place, keys):
+        place.headers = {"Content-Encoding": "gzip"}
+        place.body = gzip.compress(json.dumps({"keys": [key("one")]}).encode() + b" " * 2**26)
+        assert await keys.find("one") is None
+
+
+async def test_keys_are_taken_from_the_address_in_the_settings_and_no_other() -> None:
+    async with opened() as (place, keys), opened() as (other, others):
+        place.status, place.headers = 302, {"Location": others._url}
+        assert await keys.find("one") is None
+        assert (place.asked, other.asked) == (1, 0)

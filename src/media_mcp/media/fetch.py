@@ -33,13 +33,10 @@ async def look_up(host: str, port: int) -> list[str]:
 class CheckedTransport(httpx2.AsyncHTTPTransport):
     """Connects to the very address that was checked: each request, so each redirect, anew."""
 
-    def __init__(
-        self, resolver: Resolver, *, allow_private: bool, limits: httpx2.Limits | None = None
-    ) -> None:
-        if limits is None:
-            super().__init__()
-        else:
-            super().__init__(limits=limits)
+    def __init__(self, resolver: Resolver, *, allow_private: bool, connections: int = 10) -> None:
+        # A connection that is kept would serve any host of its address, whatever name was checked.
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=0)
+        super().__init__(limits=limits)
         self._resolver = resolver
         self._allow_private = allow_private
 

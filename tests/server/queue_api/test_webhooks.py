@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import sqlite3
 import time
@@ -16,7 +14,6 @@ from typing import Any, ClassVar
 import anyio
 import pytest
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.types import Receive, Scope, Send
 
 from media_mcp.errors import ContentRefused, OutOfMemory, StorageFailed
@@ -27,7 +24,7 @@ from media_mcp.server.queue_api import webhooks
 from media_mcp.server.queue_api.keys import ServerKey
 from media_mcp.server.queue_api.results import Results
 from media_mcp.server.queue_api.webhooks import SCHEDULE, Try, Webhooks
-from storagekit import LINKS, MODEL, Served, Writer, lifespan, listening, rooms, serving
+from storagekit import LINKS, MODEL, Served, Writer, checked, lifespan, listening, rooms, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -135,21 +132,6 @@ async def settled(app: App) -> list[tuple[str, int, str]]:
             if found and all(state != "due" for state, _, _ in found):
                 return found
             await written.wait()
-
-
-def checked(headers: dict[str, str], body: bytes, key: dict[str, str]) -> None:
-    """Check a signature as fal's documentation tells to."""
-    message = "\n".join(
-        [
-            headers["x-fal-webhook-request-id"],
-            headers["x-fal-webhook-user-id"],
-            headers["x-fal-webhook-timestamp"],
-            hashlib.sha256(body).hexdigest(),
-        ]
-    )
-    assert abs(int(headers["x-fal-webhook-timestamp"]) - time.time()) < 300
-    public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "=="))
-    public.verify(bytes.fromhex(headers["x-fal-webhook-signature"]), message.encode())
 
 
 async def test_a_success_is_told_and_signed(app: App, receiver: Receiver) -> None:

@@ -17,6 +17,7 @@ NO = ("0", "false", "no")
 SHORTEST_WAIT = 0.1  # seconds; fal takes only more than this
 LONGEST_WAIT = 366 * 86400.0
 LONGEST_KEY = 255
+LONGEST_NUMBER = 20  # digits
 LONGEST_HINT = 16 * 2**10
 LONGEST_URL = 2000
 LONGEST_QUEUE = 10**6
@@ -95,7 +96,7 @@ def _webhook(url: str) -> str:
         port_fits = False
     if not port_fits or parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadRequest(f"fal_webhook is no address: {url[:200]!r}.", "Write https://host/path.")
-    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or parts.username:
+    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or "@" in parts.netloc:
         raise BadRequest(
             f"fal_webhook cannot be used: {url[:200]!r}.",
             f"Write at most {LONGEST_URL} plain characters, without a user name.",
@@ -125,7 +126,8 @@ def _hint(text: str) -> str:
 def _most(text: str) -> int | None:
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:8]) <= LONGEST_QUEUE:
+    plain = text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+    if not plain or not 0 < int(text) <= LONGEST_QUEUE:
         raise BadRequest(
             f"fal_max_queue_length is {text[:40]!r}.",
             f"Write a whole number from 1 to {LONGEST_QUEUE}.",

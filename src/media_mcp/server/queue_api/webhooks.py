@@ -89,11 +89,8 @@ class Webhooks:
                     group.start_soon(self._attend, delivery, client)
 
     def _client(self) -> httpx2.AsyncClient:
-        # A connection that is kept would serve any host of its address, whatever name was checked.
         transport = CheckedTransport(
-            self._resolve,
-            allow_private=self._allow_private,
-            limits=httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=0),
+            self._resolve, allow_private=self._allow_private, connections=AT_ONCE
         )
         return httpx2.AsyncClient(
             transport=transport, trust_env=False, follow_redirects=False, timeout=None
