@@ -271,3 +271,12 @@ async def test_no_look_at_a_long_queue_reads_all_of_it(shelf, store):
     for text in looks:
         for row in store._pen.db.execute(f"EXPLAIN QUERY PLAN {text}"):
             assert not row[3].startswith("SCAN jobs"), text
+
+
+async def test_a_job_that_no_budget_bounds_reads_nothing_of_what_others_set_aside(shelf, store):
+    asked = []
+    store._pen.db.set_trace_callback(asked.append)
+    await add(shelf, store, ANN)
+    store._pen.db.set_trace_callback(None)
+    assert any("INSERT INTO jobs" in text for text in asked)
+    assert not [text for text in asked if "reserved > 0" in text]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from media_mcp import __version__
-from media_mcp.cli.outcome import ExitCode, note
+from media_mcp.cli.outcome import ExitCode, note, serving
 from media_mcp.cli.rooms import run_async
 from media_mcp.cli.stdin import endable_stdin
 from media_mcp.running import SERVER, Board
@@ -124,6 +124,7 @@ async def _open(settings: Settings, door: Door, end: End, conformance: bool) -> 
         stop = follow(app.queue)
         async with server.running(app), anyio.create_task_group() as group:
             group.start_soon(warm_all, app)
+            serving()
             with noticed(settings, door.url):
                 await door.serve(server, app)
             end.begin()

@@ -88,9 +88,10 @@ ON CONFLICT DO NOTHING
 
 
 def used(db: sqlite3.Connection, limits: Iterable[Limit]) -> list[float]:
-    """Return what is spent and set aside of each limit."""
-    aside = db.execute(_ASIDE).fetchall()
-    return [_spent(db, limit) + _aside(aside, limit) for limit in limits]
+    """Return what is spent and set aside of each limit; where there is none, nothing is read."""
+    asked = list(limits)
+    aside = db.execute(_ASIDE).fetchall() if asked else []
+    return [_spent(db, limit) + _aside(aside, limit) for limit in asked]
 
 
 _ASIDE = """
