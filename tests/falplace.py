@@ -36,6 +36,7 @@ class Asked:
     position: int = 0
     logs: list[str] = field(default_factory=list)
     cancelled: bool = False
+    stopped: bool = False
     looks: int = 0
 
 
@@ -140,13 +141,19 @@ class Place:
         asked = self.asked[request.path_params["rid"]]
         if asked.state != "COMPLETED":
             return JSONResponse({"detail": "Request is still in progress"}, 400)
+        if asked.stopped:
+            told = {"detail": "Request was cancelled", "error_type": "client_cancelled"}
+            return JSONResponse(told, 499)
         answer = self.outcome(asked)
         answer.headers.setdefault("x-fal-request-id", asked.id)
         return answer
 
     async def cancel(self, request: Request, _: bytes) -> Response:
         asked = self.asked[request.path_params["rid"]]
-        asked.cancelled, asked.state = True, "COMPLETED"
+        asked.cancelled = True
+        if asked.state == "COMPLETED":
+            return JSONResponse({"status": "ALREADY_COMPLETED"}, 400)
+        asked.stopped, asked.state = True, "COMPLETED"
         return JSONResponse({"status": "CANCELLATION_REQUESTED"}, 202)
 
     async def token(self, request: Request, _: bytes) -> Response:

@@ -39,9 +39,13 @@ LONGEST = 200  # characters of a wrong name that are compared with known ones
 
 
 class MediaError(Exception):
-    """One sentence on what is wrong and one on what to do next."""
+    """One sentence on what is wrong and one on what to do next.
+
+    `cost` is what was billed for it all the same (US dollars), where that is known.
+    """
 
     code = "error"
+    cost: float | None = None
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint)

@@ -56,7 +56,8 @@ class Run:
     job any more, so that work elsewhere must be stopped too; false if only this process leaves it,
     and another attempt will take that work up. `project` is whose job it is, for its own settings.
     `tries` is 2 where the first try made nothing of use and this one has another seed.
-    Runs with the same `together` are to be done as one batch.
+    Runs with the same `together` are to be done as one batch. One that is to run `once` takes up
+    what an earlier attempt began, and begins nothing anew after that.
     """
 
     job_id: str
@@ -73,6 +74,7 @@ class Run:
     project: str = ""
     tries: int = 1
     together: Together | None = None
+    once: bool = False
 
     @property
     def folder(self) -> Path:
@@ -142,3 +144,14 @@ class Batching(Protocol):
     """
 
     def batch(self, model: Model, route: Route, arguments: Mapping[str, JSON]) -> int: ...
+
+
+@runtime_checkable
+class Stopping(Protocol):
+    """A backend whose work goes on elsewhere without us, and can be stopped there by its id.
+
+    `stop` does so for a job that no attempt holds; it is bounded, and silent about what comes of
+    it.
+    """
+
+    async def stop(self, model: Model, route: Route, remote_id: str) -> None: ...

@@ -24,7 +24,7 @@ from media_mcp.errors import (
 from media_mcp.faultpoints import Point
 from media_mcp.job import Failure, Job, JobState, Quote, Result
 from media_mcp.queue.budget import Need, overrun, overtime
-from media_mcp.queue.failures import failure_of, only
+from media_mcp.queue.failures import billed, failure_of, only
 from media_mcp.queue.folder import WorkFolder, disk_trouble
 from media_mcp.queue.outputs import Made, another_seed, better, keep, look_into
 from media_mcp.queue.rooms import Rooms
@@ -143,13 +143,14 @@ class Attempt:
             given_up=lambda: self._stopped is not None,
             project=job.caller.project,
             together=self._together if tries == 1 else None,
+            once=job.once,
         )
 
     async def _settle(self, outcome: Result | Exception | None) -> None:
         if isinstance(outcome, Result) or self._made_nothing(outcome):
             await self._succeed(outcome)
         elif self._stopped is not None:
-            await self._end_stopped(None)
+            await self._end_stopped(billed(outcome))
         elif isinstance(outcome, BackendFailed) and self._may_retry(outcome):
             await self._retry(outcome)
         elif outcome is not None:
@@ -157,7 +158,8 @@ class Attempt:
 
     def _may_retry(self, error: BackendFailed) -> bool:
         again = not self.claim.job.once and self.claim.spent + 1 < self._rooms.attempts
-        return error.retryable and again
+        free = isinstance(error, MaybeSpent) or not error.cost
+        return error.retryable and again and free
 
     def _made_nothing(self, outcome: Result | Exception | None) -> TypeGuard[BadOutput]:
         """Whether a backend of ours found itself that what it made is worth nothing."""
@@ -271,7 +273,8 @@ class Attempt:
             outcome = None if over else await self._outcome(job, tries=2)
             if outcome is None:
                 first.discard()
-                await self._end_stopped(first.result.cost)
+                out = self._scribe.remote_id is not None
+                await self._end_stopped(None if out else first.result.cost)
                 return None
             return await self._compare(first, outcome, job)
         except BaseException:
@@ -286,14 +289,15 @@ class Attempt:
             except StorageFailed as error:
                 outcome = error
         else:
-            cost = None if isinstance(outcome, MaybeSpent) else 0.0
+            told = billed(outcome)
+            cost = told if told is not None or isinstance(outcome, MaybeSpent) else 0.0
         said = self._failure(outcome).message
         return first.after(f"Made again with seed {job.seed}, which failed: {said}", cost)
 
     async def _end_stopped(self, cost: float | None) -> None:
-        """End what its caller stopped; `cost` is that of a first try."""
+        """End what its caller stopped; `cost` is what is known of it by now."""
         if self._stopped is not None and not self._stale:
-            out = self._scribe.remote_id is not None
+            out = cost is None and self._scribe.remote_id is not None
             cost = self._cost(None if out else cost, unsure=out)
             await self._end(Ending(JobState.CANCELLED, message=self._stopped, cost=cost))
 
@@ -311,7 +315,7 @@ class Attempt:
         failure = self._failure(error)
         failure = replace(failure, hint=" ".join(filter(None, (why, way, failure.hint))))
         unsure = may_be_billed(error, self._scribe.remote_id, result)
-        cost = self._cost(result.cost if result else None, unsure=unsure)
+        cost = self._cost(result.cost if result else billed(error), unsure=unsure)
         ending = Ending(JobState.FAILED, failure=failure, cost=cost, reports=reports, unsure=unsure)
         await self._end(ending)
 

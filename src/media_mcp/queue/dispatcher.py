@@ -12,6 +12,7 @@ from media_mcp.queue.attempt import Attempt
 from media_mcp.queue.lane import Lane, Order
 from media_mcp.queue.rooms import Rooms
 from media_mcp.queue.store import Claim
+from media_mcp.queue.strays import Strays
 
 
 class Dispatcher:
@@ -26,6 +27,7 @@ class Dispatcher:
     ) -> None:
         self._on_start = on_start
         self._capped = order.capped
+        self.strays = Strays(backends, rooms.model_of)
         self._stops: dict[str, str] = {}
         self._lanes = {
             name: Lane(backend, rooms, order, self._started, on_start)
@@ -43,6 +45,7 @@ class Dispatcher:
         return any(lane.held_back for lane in self._lanes.values())
 
     def start(self, group: TaskGroup) -> None:
+        group.start_soon(self.strays.run)
         for lane in self._lanes.values():
             group.start_soon(lane.run, group)
 

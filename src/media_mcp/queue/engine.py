@@ -17,17 +17,7 @@ from media_mcp.backends.base import Backend
 from media_mcp.catalog.model import Model
 from media_mcp.errors import NotConfigured, NotFound, Refused, StorageFailed
 from media_mcp.faultpoints import Point
-from media_mcp.job import (
-    JSON,
-    Arguments,
-    Asset,
-    Caller,
-    Event,
-    Failure,
-    Job,
-    JobState,
-    Quote,
-)
+from media_mcp.job import JSON, Arguments, Asset, Caller, Event, Failure, Job, JobState, Quote
 from media_mcp.queue.books import Books
 from media_mcp.queue.bounds import JOB_ID, bindable, bounded
 from media_mcp.queue.budget import Need
@@ -381,6 +371,7 @@ class Queue:
         faultpoints.reached(Point.CANCEL_ASKED)
         if met.changed:
             self.news.publish(met.job, state=True)
+            self._dispatcher.strays.add(met.job)
         if met.here:
             self._dispatcher.stop(job_id, reason)
         if met.job.state.terminal:

@@ -22,3 +22,8 @@ def failure_of(error: Exception, backend: str) -> Failure:
         f"Running it on {backend} hit a bug ({type(error).__name__}).",
         "The server's log (stderr) holds the traceback: please report it with that.",
     )
+
+
+def billed(outcome: object) -> float | None:
+    """Return what a failure cost (US dollars), where its place told."""
+    return outcome.cost if isinstance(outcome, MediaError) else None

@@ -25,6 +25,7 @@ from media_mcp.queue import policy
 from media_mcp.queue.agreement import check_agreed
 from media_mcp.queue.batching import batch_of
 from media_mcp.queue.budget import Limit, Need, need, pace
+from media_mcp.queue.failures import billed
 from media_mcp.queue.policy import History, Look, Wanted
 from media_mcp.queue.routing import (
     REHEARSAL,
@@ -241,7 +242,9 @@ def may_be_spent(
 
     `remote_id` is what the backend has told by now, `result` what it handed back, if it did.
     """
-    if isinstance(error, MaybeSpent) or job.cost:  # an earlier try had its price
+    if (
+        isinstance(error, MaybeSpent) or job.cost or billed(error)
+    ):  # or an earlier try had its price
         return True
     if result is not None and result.cost is not None:
         return result.cost > 0
@@ -254,9 +257,10 @@ def may_be_billed(error: Exception, remote_id: str | None, result: Result | None
     That is so of a request there (`remote_id`) that did not fail by its place's own word.
     """
     if result is not None or isinstance(error, MaybeSpent):
-        return result is None or result.cost is None
+        return (result is None or result.cost is None) and billed(error) is None
     failed_there = isinstance(error, BackendFailed | ContentRefused | BadInput)
-    return bool(remote_id) and (isinstance(error, BadOutput) or not failed_there)
+    told = failed_there and not isinstance(error, BadOutput)
+    return bool(remote_id) and not told and billed(error) is None
 
 
 def _detour(job: Job, look: Look, error: Exception, rules: Rules) -> Detour:

@@ -106,6 +106,7 @@ class Watch:
             faultpoints.reached(Point.RECOVERED)
             log.warning("Job %s was left by a dead server; it is %s now", job.id, job.state)
             self._news.publish(job, state=True)
+            self._dispatcher.strays.add(job)
             await to_thread.run_sync(remove_folder, work_folder(self._work_dir, job))
 
     async def tidy(self) -> None:

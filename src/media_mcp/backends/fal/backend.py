@@ -67,11 +67,18 @@ class Fal:
         told = await self.readiness()
         if not told.ready:
             raise NotConfigured(f"{told.reason}.", told.fix)
+        return await self._on_the_way().run(run)
+
+    async def stop(self, model: Model, route: Route, remote_id: str) -> None:
+        if (await self.readiness()).ready:
+            await self._on_the_way().stop(model, route, remote_id)
+
+    def _on_the_way(self) -> Trips:
         if self._trips is None:
             from media_mcp.backends.fal.trips import Trips  # its HTTP client loads with a first job
 
             self._trips = Trips(self._place, self._key, self._folder)
-        return await self._trips.run(run)
+        return self._trips
 
     async def aclose(self) -> None:
         if (trips := self._trips) is not None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 import anyio
 from pydantic import SecretStr
 
 from media_mcp import faultpoints
 from media_mcp.backends.base import Report, Run
-from media_mcp.backends.fal.client import Client, Patience, Unanswered, Unsent
+from media_mcp.backends.fal.client import Client, Patience, Request, Unanswered, Unsent
 from media_mcp.backends.fal.configuration import Configuration
 from media_mcp.backends.fal.costs import cost_of
 from media_mcp.backends.fal.errors import (
@@ -28,14 +29,18 @@ from media_mcp.backends.fal.poller import Pace, Poller
 from media_mcp.backends.fal.results import SEED, Results
 from media_mcp.backends.fal.uploads import Uploads
 from media_mcp.backends.fal.wire import ENDPOINT, Answer, Status, status_of, steps_in
+from media_mcp.catalog.model import Model
 from media_mcp.catalog.requests import request_for
 from media_mcp.errors import BackendFailed, BadCard, MaybeSpent, MediaError, StorageFailed
 from media_mcp.faultpoints import Point
-from media_mcp.job import JSON, Output, Result
+from media_mcp.job import JSON, Output, Result, Route
 from media_mcp.media.shelf import storage_words
 
 # Stands where the remote id will, while a call is on its way to a place that would run it twice.
 ON_ITS_WAY = "sent-but-unanswered"
+LAST_LOOK_SECONDS = 2.0  # for the answer of a request that was stopped
+LATE_SECONDS = 5.0  # for its files
+E = TypeVar("E", bound=MediaError)
 _NOT_YET = "still in progress"
 _NOT_OURS = (401, 403, 404, 410)  # to a result: the door's words, not the model's
 
@@ -45,7 +50,8 @@ class Trip:
     """One run and the request that it has become.
 
     `reused` says that it names files which the place has had for a while; `lines` and `position`
-    are what of its status was passed on, `seconds` is what the place says it took.
+    are what of its status was passed on, `seconds` is what the place says it took. `late` says that
+    it was over before the place heard that nobody wants it any more.
     """
 
     run: Run
@@ -55,6 +61,7 @@ class Trip:
     lines: int = 0
     position: int | None = None
     started: bool = False
+    late: bool = False
     seconds: float | None = None
 
 
@@ -73,11 +80,16 @@ class Trips:
 
     async def run(self, run: Run) -> Result:
         """Run a job there. Raises `MaybeSpent` where it may be billed without a result."""
-        trip = Trip(run, endpoint_of(run))
+        trip = Trip(run, endpoint_of(run.model, run.route))
         async with self._slot(trip):
             answer = await self._ended(trip)
             faultpoints.reached(Point.REMOTE_ENDED)
-            return await self._collect(trip, answer)
+            return await (self._collect_late if trip.late else self._collect)(trip, answer)
+
+    async def stop(self, model: Model, route: Route, request_id: str) -> None:
+        """Stop a request that no run follows."""
+        if request_id != ON_ITS_WAY:
+            await self._client.cancel(endpoint_of(model, route), request_id)
 
     async def aclose(self) -> None:
         await self._poller.aclose()
@@ -93,7 +105,7 @@ class Trips:
             failure = None if answer.ok else self._failure(trip, answer)
             if failure is None:
                 return answer
-            if not isinstance(failure, BackendFailed) or not failure.retryable:
+            if trip.run.once or not _free_to_repeat(failure):
                 raise failure
             await trip.run.report(Report("log", message=failure.message))
         return await self._anew(trip)
@@ -101,7 +113,7 @@ class Trips:
     async def _anew(self, trip: Trip) -> Answer:
         await self._begin(trip)
         answer = await self._follow(trip)
-        if trip.reused and file_gone(answer):
+        if trip.reused and file_gone(answer) and not answer.units:
             await self._uploads.forget(trip.run.inputs)
             await self._begin(trip)
             answer = await self._follow(trip)
@@ -201,9 +213,30 @@ class Trips:
                     raise out_of_sight(why, self._place(trip), retryable=True)
                 await anyio.sleep(seconds)
         except anyio.get_cancelled_exc_class():
-            if trip.run.given_up():
-                await self._client.cancel(trip.endpoint, trip.request_id)
+            if trip.run.given_up() and (late := await self._stop(trip)) is not None:
+                return late
             raise
+
+    async def _stop(self, trip: Trip) -> Answer | None:
+        """Have a request stopped; return its good result if it was over before.
+
+        Raises its failure where that was billed or is said to be free. None: nobody knows.
+        """
+        await self._client.cancel(trip.endpoint, trip.request_id)
+        answer = await self._last_look(trip)
+        if answer is None or not_ready(answer):
+            return None
+        trip.late = answer.ok
+        if not answer.ok and answer.units is not None:
+            raise self._failure(trip, answer)
+        return answer if answer.ok else None
+
+    async def _last_look(self, trip: Trip) -> Answer | None:
+        address = self._client.address(trip.endpoint, trip.request_id)
+        with anyio.move_on_after(LAST_LOOK_SECONDS, shield=True):
+            with suppress(Unsent, Unanswered):
+                return await self._client.once(Request("GET", address))
+        return None
 
     async def _completed(self, trip: Trip) -> None:
         look = _Look(self._client, self._place(trip), trip.endpoint, trip.request_id)
@@ -227,9 +260,19 @@ class Trips:
         trip.position, trip.seconds = status.position, status.seconds
         trip.lines = max(trip.lines, status.said)
 
+    async def _collect_late(self, trip: Trip, answer: Answer) -> Result:
+        """Keep what came though nobody wants it any more: it is paid for."""
+        with anyio.move_on_after(LATE_SECONDS, shield=True):
+            return await self._collect(trip, answer)
+        error = out_of_sight("its files come too slowly", self._place(trip), retryable=False)
+        raise self._billed(error, trip, answer)
+
     async def _collect(self, trip: Trip, answer: Answer) -> Result:
         run = trip.run
-        outputs, facts = await self._read(trip, answer)
+        try:
+            outputs, facts = await self._read(trip, answer)
+        except BackendFailed as error:
+            raise self._billed(error, trip, answer) from None
         facts = _seed(run) | facts
         if trip.seconds is not None:
             facts.setdefault("run_seconds", round(trip.seconds, 4))
@@ -248,7 +291,13 @@ class Trips:
         place = self._place(trip)
         if answer.status in _NOT_OURS:
             return out_of_sight(f"{answer.status}: {said(answer)}", place, retryable=False)
-        return failure_of(answer, place)
+        return self._billed(failure_of(answer, place), trip, answer)
+
+    def _billed(self, error: E, trip: Trip, answer: Answer) -> E:
+        """Return an error with what the place bills for the request, where it says so."""
+        if answer.units is not None:
+            error.cost = cost_of(answer.units, trip.run)
+        return error
 
     def _place(self, trip: Trip) -> Place:
         return self._client.of(trip.endpoint, trip.request_id, route=trip.run.route)
@@ -298,15 +347,20 @@ class _Look:
         return None
 
 
-def endpoint_of(run: Run) -> str:
-    """Return the endpoint id of a run's route. Raises `BadCard` for what cannot be one."""
-    endpoint = run.route.spec.get("endpoint", run.model.id)
+def endpoint_of(model: Model, route: Route) -> str:
+    """Return the endpoint id of a route. Raises `BadCard` for what cannot be one."""
+    endpoint = route.spec.get("endpoint", model.id)
     if not isinstance(endpoint, str) or not ENDPOINT.fullmatch(endpoint):
         raise BadCard(
-            f"{run.model.source or run.model.id}: spec: endpoint is {str(endpoint)[:80]!r}.",
+            f"{model.source or model.id}: spec: endpoint is {str(endpoint)[:80]!r}.",
             "Write the endpoint's id, as fal-ai/flux/dev.",
         )
     return endpoint
+
+
+def _free_to_repeat(error: MediaError) -> bool:
+    """Tell whether another request may follow one that failed, and that was not billed."""
+    return isinstance(error, BackendFailed) and error.retryable and not error.cost
 
 
 def not_ready(answer: Answer) -> bool:

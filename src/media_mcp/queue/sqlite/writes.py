@@ -37,6 +37,10 @@ from media_mcp.queue.store import (
     Stale,
 )
 
+# Taking up a request that is known costs nothing, so a server that dies meanwhile is no failed
+# attempt; but what kills one server after the other must end.
+TAKEN_UP = 20
+
 
 def add(
     pen: Pen, job: Job, inputs: Sequence[Asset], join: Join | None, take: bool, need: Need
@@ -368,11 +372,13 @@ def _orphans(pen: Pen, dead: Callable[[Instance], bool]) -> list[sqlite3.Row]:
 
 
 def _recover(pen: Pen, row: sqlite3.Row, attempts: int) -> Job:
-    spent = row["spent"] + 1
+    known = row["remote_id"] is not None and row["attempt"] < TAKEN_UP
+    spent = row["spent"] + (not known)
     pen.db.execute("UPDATE jobs SET spent = ?, batch = NULL WHERE n = ?", (spent, row["n"]))
-    again, job = spent < attempts and not row["once"], load_job(row)
+    again, job = spent < attempts and (known or not row["once"]), load_job(row)
     unsure = not job.route.ours  # it may have died between the sending and the noting of a request
     if again or row["cancel_requested"] is not None:
-        why = f"the server that ran it died (attempt {spent} of {attempts})"
+        counted = "its request there is taken up" if known else f"attempt {spent} of {attempts}"
+        why = f"the server that ran it died ({counted})"
         return _let_go(pen, row, why, unsure=unsure)
     return failed(pen, row["n"], JobState.LOST, lost(job, spent, attempts), unsure=unsure)
