@@ -323,3 +323,24 @@ async def test_what_is_left_is_of_all_the_lines_of_the_day_and_of_whose_they_are
         "callers.ann.budget.usd": 9 - 4 * 0.25,
         "callers.ann.budget.usd_per_day": 9 - 2 * 0.25,
     }
+
+
+@pytest.mark.parametrize("later", [86_400.0, -86_400.0])
+async def test_what_ends_beyond_midnight_is_set_aside_until_then_and_counts_once(
+    house, tools, later
+):
+    moment, gate = [NOW], anyio.Event()
+    backend = house.backend(script=lambda run: tools.gone(gate))
+    caps = {"budget": {"usd": 9.0, "usd_per_day": 0.6}}
+    async with house.queue(backend, clock=lambda: moment[0], **caps) as queue:
+        job = (await queue.submit(tools.call("one"))).job
+        moment[0] += later
+        with pytest.raises(OverBudget, match=r"\$0\.10 of budget\.usd_per_day"):
+            await queue.submit(tools.call("two"))
+        gate.set()
+        await queue.wait(job.id, ANN, 10)
+        left = (await queue.books.spend(ANN))["left"]
+        assert left == pytest.approx({"budget.usd": 8.75, "budget.usd_per_day": 0.35})
+        moment[0] = NOW - 2 * 86_400.0  # a clock that is set back gives no day's money again
+        assert (await queue.books.spend(ANN))["left"] == pytest.approx(left)
+        assert await queue.books.unbalanced() == []

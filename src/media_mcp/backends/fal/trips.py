@@ -233,9 +233,8 @@ class Trips:
 
     async def _last_look(self, trip: Trip) -> Answer | None:
         address = self._client.address(trip.endpoint, trip.request_id)
-        with anyio.move_on_after(LAST_LOOK_SECONDS, shield=True):
-            with suppress(Unsent, Unanswered):
-                return await self._client.once(Request("GET", address))
+        with anyio.move_on_after(LAST_LOOK_SECONDS, shield=True), suppress(Unsent, Unanswered):
+            return await self._client.once(Request("GET", address))
         return None
 
     async def _completed(self, trip: Trip) -> None:
