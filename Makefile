@@ -64,7 +64,7 @@ chaos: $(VENV)/.dev
 	@CHAOS_RUNS=$${CHAOS_RUNS:-300} $(BIN)/pytest tests/chaos/test_kill_points.py
 
 fuzz: $(VENV)/.dev
-	@PYTHONPATH=tests/hostile $(BIN)/python tests/hostile/fuzz.py
+	@PYTHONPATH=tests $(BIN)/python tests/hostile/fuzz.py
 
 soak: $(VENV)/.dev
 	@PYTHONPATH=tests $(BIN)/python tests/soak/soak.py --docs

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+from fuzzwire import Wire
 from hypothesis import strategies as st
 from seeds import NAMES, seed
 
@@ -117,8 +118,10 @@ class Doors:
             store, roots=[], max_bytes=10**6, allow_private=False, resolver=numbers_only
         )
         self.model = Catalog.load([]).get("sketch")
+        self.wire = Wire(folder, self.loop)
 
     def close(self) -> None:
+        self.wire.close()
         end_all()
         self.loop.close()
 
@@ -185,6 +188,7 @@ class Doors:
             self.lines: near(LINES) | st.binary(max_size=80),
             self.parts: Json | st.fixed_dictionaries({"parts": st.lists(Json, max_size=5)}),
             self.arguments: st.dictionaries(names, Json, max_size=5),
+            **self.wire.targets_and_what_is_drawn(near),
         }
 
 

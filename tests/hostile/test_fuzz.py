@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
     words = [sys.executable, str(Path(fuzz.__file__)), "5", str(tmp_path / "found")]
-    done = subprocess.run(words, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(Path(fuzz.__file__).parents[1])}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FUZZ_SEED=" in done.stdout
-    assert done.stdout.rstrip().endswith("to each of 8 targets, 0 findings")
+    assert done.stdout.rstrip().endswith("to each of 13 targets, 0 findings")
     assert not (tmp_path / "found").exists()
 
 

@@ -12,9 +12,10 @@ import anyio
 import pytest
 from PIL import Image
 
-from media_mcp.errors import BadMedia, NotFound
+from media_mcp.errors import BadMedia, NotFound, StorageFailed
 from media_mcp.media import Inputs, MediaStore, name_for
 from media_mcp.media.names import redact, shown
+from media_mcp.queue.moving import written_whole
 
 pytestmark = pytest.mark.anyio
 Make = Callable[..., Inputs]
@@ -275,3 +276,113 @@ def test_what_is_shown_is_one_line_that_can_be_printed(text: str) -> None:
     assert len(shown(text)) <= 200 * 10
     assert redact(f"http://user:hunter2@x.example/{text}?token=hunter2").isprintable()
     assert "hunter2" not in redact(f"http://user:hunter2@x.example/{text[:50]}?token=hunter2")
+
+
+async def test_a_file_that_grows_while_it_is_read_comes_to_an_end(
+    inputs: Make, store: MediaStore, tmp_path: Path
+) -> None:
+    """It is within the bound when it is opened, and far beyond when it has been read."""
+    root = tmp_path / "root"
+    root.mkdir()
+    over, growing = threading.Event(), threading.Event()
+    (root / "log.txt").write_bytes(b"a line\n")
+
+    def grow() -> None:
+        with (root / "log.txt").open("ab") as file:
+            while not over.is_set():
+                file.write(b"a line\n" * 100_000)
+                growing.set()
+                if file.tell() > 400_000_000:  # nobody stopped reading
+                    return
+
+    bounded = inputs(roots=[root], max_bytes=1_000_000)
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        growing.wait()
+        await refused(bounded, "log.txt", store)
+    finally:
+        over.set()
+        thread.join()
+
+
+async def test_a_file_that_is_cut_or_replaced_meanwhile_is_one_of_both(
+    inputs: Make, store: MediaStore, tmp_path: Path
+) -> None:
+    root, secret = tmp_path / "root", tmp_path / "secret.txt"
+    root.mkdir()
+    secret.write_bytes(SECRET)
+    (root / "x.txt").write_bytes(b"harmless " * 1000)
+    asked, over = inputs(roots=[root]), threading.Event()
+
+    def swap() -> None:
+        """A file, a link to the secret, a pipe, and a file again."""
+        while not over.is_set():
+            for make in (lambda p: p.symlink_to(secret), os.mkfifo, Path.touch):
+                make(root / "next")
+                (root / "next").replace(root / "x.txt")
+            (root / "next").write_bytes(b"harmless " * 1000)
+            (root / "next").replace(root / "x.txt")
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        with anyio.fail_after(60):
+            for _ in range(100):
+                try:
+                    asset = await asked.resolve("x.txt", kind=None)
+                except BadMedia as error:
+                    assert SECRET.decode() not in str(error)
+                    continue
+                assert (await anyio.Path(asset.path).read_bytes()).startswith(b"harmless")
+    finally:
+        over.set()
+        swapping.join()
+    assert not [*(store.folder / "staging").iterdir()]
+
+
+@pytest.mark.parametrize("target", ["file", "link", "dangling link", "hard link"])
+def test_an_export_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path, target: str) -> None:
+    precious, path = tmp_path / "precious", tmp_path / "backup.tar.gz"
+    precious.write_bytes(SECRET)
+    precious.chmod(0o644)
+    match target:
+        case "file":
+            path.write_bytes(b"an older one")
+        case "link":
+            path.symlink_to(precious)
+        case "dangling link":
+            path.symlink_to(tmp_path / "nowhere")
+        case _:
+            path.hardlink_to(precious)
+    with written_whole(path) as file:
+        file.write(b"an archive")
+    assert precious.read_bytes() == SECRET
+    assert not (tmp_path / "nowhere").exists()
+    assert not path.is_symlink()
+    assert path.read_bytes() == b"an archive"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert {each.name for each in tmp_path.iterdir()} == {"precious", "backup.tar.gz"}
+
+
+@pytest.mark.parametrize("name", ["pipe", "zero", "folder", "self"])
+def test_an_export_onto_what_is_no_file_touches_nothing(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    match name:
+        case "pipe":
+            os.mkfifo(path)
+        case "zero":
+            path.symlink_to("/dev/zero")
+        case "self":
+            path.symlink_to(path)
+        case _:
+            path.mkdir()
+    if name == "folder":
+        with pytest.raises(StorageFailed, match="cannot be written"), written_whole(path) as file:
+            file.write(b"x")
+        assert path.is_dir()
+    else:
+        with written_whole(path) as file:
+            file.write(b"x")
+        assert path.read_bytes() == b"x"
+    assert [each.name for each in tmp_path.iterdir()] == [name]

@@ -51,6 +51,11 @@ def escaped(dumped: str) -> str:
     return "".join(_escape(c) if category(c)[0] == "C" and c not in kept else c for c in dumped)
 
 
+def in_line(dumped: str) -> str:
+    """Return JSON on one line, with an escape for what cannot be printed or breaks lines."""
+    return "".join(c if c.isprintable() or c in JOINERS else _escape(c) for c in dumped)
+
+
 def _escape(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

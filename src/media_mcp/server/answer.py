@@ -16,6 +16,7 @@ import mcp_types as t
 
 from media_mcp.errors import InvalidArguments, MediaError
 from media_mcp.job import JSON, Asset, Job, JobState
+from media_mcp.media.names import in_line
 
 MAX_TOKENS = 300
 CHARS_PER_TOKEN = 4
@@ -287,7 +288,7 @@ def _text(facts: Mapping[str, JSON]) -> str:
 
 def _plain(value: JSON) -> str:
     """Write a value on one line: text that holds more than one cannot pose as other facts."""
-    return value if isinstance(value, str) and value.isprintable() else _compact(value)
+    return value if isinstance(value, str) and value.isprintable() else in_line(_compact(value))
 
 
 def _compact(value: JSON) -> str:
