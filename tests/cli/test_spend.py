@@ -56,3 +56,15 @@ def test_bars_are_as_long_as_what_they_stand_for():
 def test_names_cannot_add_to_the_picture():
     rows = {"<script>alert(1)</script>": {"cost": 1.0}}
     assert "<script>" not in svg({"by_day": {}, "by_model": rows, "by_route": {}})
+
+
+def test_names_that_are_too_long_keep_the_end_that_tells_them_apart():
+    row = {"cost": 1.0, "gpu_seconds": 0.0, "seconds": 1.0, "jobs": 1}
+    names = [f"fal-ai/a-family/with/a-long-name/v3/pro/{end}" for end in ("image", "text")]
+    drawn = svg({"by_day": {}, "by_model": dict.fromkeys(names, row), "by_route": {}})
+    assert "/v3/pro/image</text>" in drawn and "/v3/pro/text</text>" in drawn
+    assert "Day" not in drawn
+
+
+def test_a_plot_of_nothing_says_so():
+    assert "there are no jobs" in svg({"by_day": {}, "by_model": {}, "by_route": {}})

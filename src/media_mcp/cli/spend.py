@@ -18,7 +18,8 @@ from media_mcp.settings import Settings
 
 PARTS = {"by_day": "DAY", "by_model": "MODEL", "by_route": "ROUTE"}
 BAR = 24  # characters of the longest bar
-_WIDTH, _LINE, _LEFT = 720, 22, 220  # pixels of the plot
+_WIDTH, _LINE, _LEFT = 840, 22, 330  # pixels of the plot
+_LONGEST = 44  # characters of a name that find room there
 Rows = Mapping[str, Mapping[str, Any]]
 
 
@@ -80,11 +81,15 @@ def svg(spent: Mapping[str, Any]) -> str:
     """Return a plot: a bar for each day, model and route, each part on a scale of its own."""
     lines: list[str] = []
     for part, head in PARTS.items():
-        lines += _heading(head.capitalize(), len(lines))
         rows: Rows = spent[part]
+        if not rows:
+            continue
+        lines += [""] if lines else []  # a line of air
+        lines += _heading(head.capitalize(), len(lines))
         most = max((row["cost"] for row in rows.values()), default=0.0)
         for name, row in rows.items():
             lines += [_bar(name, row["cost"], most, len(lines))]
+    lines = lines or [f'<text x="12" y="{_LINE}">Nothing was spent: there are no jobs.</text>']
     height = _LINE * (len(lines) + 1)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
@@ -101,10 +106,15 @@ def _heading(text: str, line: int) -> Sequence[str]:
 def _bar(name: str, cost: float, most: float, line: int) -> str:
     y, length = _LINE * (line + 1), (_WIDTH - _LEFT - 90) * cost / most if most else 0
     return (
-        f'<text x="12" y="{y}">{escape(name[:32])}</text>'
+        f'<text x="12" y="{y}">{escape(_short(name))}</text>'
         f'<rect x="{_LEFT}" y="{y - 12}" width="{length:.1f}" height="14" fill="#2f6fdf"/>'
         f'<text x="{_LEFT + length + 6:.1f}" y="{y}">{_usd(cost)}</text>'
     )
+
+
+def _short(name: str) -> str:
+    """Keep the end of a name that is too long: models of one family differ there."""
+    return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
 
 
 def _write(path: Path, text: str) -> None:
