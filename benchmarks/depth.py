@@ -34,7 +34,9 @@ async def _claims(folder: Path, depth: int, callers: int) -> float:
     store = SqliteStore(folder / "jobs.sqlite", Instance("bench", 1, "here", ""))
     await store.open()
     try:
-        await store._writing.run(lambda: store._pen.db.execute("PRAGMA synchronous = OFF"))
+        pen = store._pen
+        assert pen is not None
+        await store._writing.run(lambda: pen.db.execute("PRAGMA synchronous = OFF"))
         for _ in range(depth):
             await store.add(_job(rolls, callers, now), (), None)
         taken = []
