@@ -132,6 +132,12 @@ def slow(card: Callable[..., Path]) -> tuple[str, ...]:
 
 
 @pytest.fixture
+def vouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name ./catalog in the settings: its cards may say what hosted routes cost."""
+    monkeypatch.setenv("MEDIA_MCP_CATALOG_DIRS", '["catalog"]')
+
+
+@pytest.fixture
 def card(place: Path) -> Callable[..., Path]:
     """Write a card into ./catalog, which the settings lay over the catalog that ships."""
 

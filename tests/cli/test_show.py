@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from media_mcp.catalog.describe import price_words
 from media_mcp.job import Price
 
@@ -63,6 +65,7 @@ def test_a_task_that_nothing_does_gets_the_nearest(cli):
     assert "error: No model does the task 'text-to-picture'.\nhint: Did you mean" in ended.err
 
 
+@pytest.mark.usefixtures("vouched")
 def test_filters_narrow_the_list(cli, card: Callable[..., Path]):
     for name, route in (
         ("dear", "{backend: moon, price: {amount: 2, unit: image}}"),
@@ -103,6 +106,7 @@ def test_nothing_that_fits_shows_the_tasks(cli):
     assert (ended.code, ended.out.startswith("No model fits. Tasks there are: ")) == (0, True)
 
 
+@pytest.mark.usefixtures("vouched")
 def test_routes_are_told_with_their_prices(cli, card: Callable[..., Path]):
     card(route="{backend: moon, price: {amount: 0.04, unit: image, as_of: 2026-11}}")
     assert cli("models", "my/model", "--json").json[0]["routes"] == [
@@ -119,6 +123,7 @@ def test_routes_are_told_with_their_prices(cli, card: Callable[..., Path]):
     assert "$0.04 per image" in cli("describe", "my/model").out
 
 
+@pytest.mark.usefixtures("vouched")
 def test_a_price_that_is_not_known_is_not_guessed(cli, card: Callable[..., Path]):
     card(route="{backend: moon}")
     assert cli("describe", "my/model", "--json").json["routes"][0]["price"] is None
@@ -138,6 +143,7 @@ def test_kinds_of_media_and_arrays_are_shown_as_types(cli, card: Callable[..., P
     assert "image_url  image" in cli("describe", "rehearsal/edit").out
 
 
+@pytest.mark.usefixtures("vouched")
 def test_a_description_tells_what_each_route_costs_and_what_is_doubtful(cli, place: Path):
     (place / "catalog").mkdir()
     (place / "catalog" / "clip.yaml").write_text(CLIP)
@@ -160,6 +166,7 @@ def test_a_description_tells_what_each_route_costs_and_what_is_doubtful(cli, pla
     assert about["alternatives"] == ["rehearsal/video"]
 
 
+@pytest.mark.usefixtures("vouched")
 def test_a_quote_tells_price_time_and_what_is_doubtful(cli, place: Path):
     (place / "catalog").mkdir()
     (place / "catalog" / "clip.yaml").write_text(CLIP)
@@ -179,6 +186,7 @@ def test_a_quote_tells_price_time_and_what_is_doubtful(cli, place: Path):
     assert row["basis"] == "10 seconds × $0.1 (listed 2026-07)"
 
 
+@pytest.mark.usefixtures("vouched")
 def test_a_price_range_and_a_time_that_is_not_known_are_told(cli, card: Callable[..., Path]):
     path = card(route="{backend: moon, price: {amount: 0.1, unit: image}}")
     path.write_text(path.read_text().replace("inputs:", f"inputs:\n  {COUNT}"))

@@ -374,7 +374,7 @@ async def test_a_completion_that_is_no_list_is_refused(served: Served, body: byt
     [
         ("0", "There is no part 0. Number parts from 1 to 10000."),
         ("10001", "There is no part 10001."),
-        ("99999999999999999999", "There is no part 999999999."),
+        ("99999999999999999999", "'99999999999999999999' is no number of a part."),
         ("x", "'x' is no number of a part."),
         ("-1", "'-1' is no number of a part."),
         ("²", "'²' is no number of a part."),

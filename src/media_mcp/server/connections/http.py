@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from media_mcp import trail
 from media_mcp.server.connections.bounds import Bounds, Progress, Seat
+from media_mcp.server.connections.outlet import Outlet
 
 if TYPE_CHECKING:
     from media_mcp.server.connections.server import State
@@ -148,7 +149,7 @@ class HttpConnection(HttpToolsProtocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, Outlet(transport)))
         self._since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:

@@ -8,6 +8,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Response
+from websockets.protocol import State as Stage
 from websockets.server import ServerProtocol
 
 from media_mcp import trail
@@ -79,6 +80,13 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if len(self.frames) >= MOST_PIECES:  # empty ones count for no bytes
             return self._leave(TOO_BIG, "too many pieces")
         super().handle_cont(event)
+
+    def shutdown(self) -> None:
+        """Say goodbye, unless the client is saying it."""
+        if self.handshake_complete and self.conn.state is not Stage.OPEN:
+            self.stop_keepalive()
+            return self.transport.close()
+        super().shutdown()
 
     def pause_writing(self) -> None:
         """Read no more, either: each ping would be answered, and the answers pile up."""
