@@ -7,6 +7,7 @@ MediaError                  the root; nothing else is caught at a door
 │   ├── BadMedia            an input cannot be read, is too big, of the wrong type or out of bounds
 │   └── BadArchive          a file to import is damaged, cut off, hostile or of a newer version
 ├── Refused                 the rules: policy, budget, licence or consent says no
+│   ├── NeedsConsent        it may cost more than may be spent unasked; `hint` says how to agree
 │   ├── OverBudget          it may cost more than is left; nothing ran and nothing was spent
 │   ├── Forbidden           the caller's key does not allow it
 │   ├── TooMany             the caller has too many jobs, or asks too often; `retry_after` seconds
@@ -90,6 +91,10 @@ class BadArchive(BadInput):
 
 class Refused(MediaError):
     code = "refused"
+
+
+class NeedsConsent(Refused):
+    """Its code is that of what the rules refuse: to programs it is no other case."""
 
 
 class OverBudget(Refused):

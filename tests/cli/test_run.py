@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -182,3 +183,36 @@ def test_wrong_use_ends_with_2_and_points_at_the_help(cli, words):
 def test_the_job_of_a_command_has_a_request_id_by_which_the_log_can_be_searched(cli) -> None:
     job = cli("run", "rehearsal/image", "prompt=x", "--json").json["job_id"]
     assert len(cli("jobs", job, "--json").json["request"]) == 32
+
+
+DEAR = ("run", "sketch", "prompt=a red circle", "steps=2", "size=64")
+
+
+@pytest.fixture
+def dear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that costs so much that a picture by `sketch` needs consent."""
+    monkeypatch.setenv("MEDIA_MCP_GPU_RATE", "100000")
+    monkeypatch.setenv("MEDIA_MCP_CONFIRM_ABOVE", "0.001")
+
+
+@pytest.mark.usefixtures("dear")
+def test_a_dear_call_is_refused_with_the_words_to_add_where_nobody_sits(cli):
+    ended = cli(*DEAR)
+    assert ended.code == 4 and ended.out == ""
+    assert "which confirm_above = 0.001 lets nobody spend unasked." in ended.err
+    words = re.search(r"add (confirm_cost=[\w.]+) to the command", ended.err)
+    assert words is not None
+    assert cli(*DEAR, "confirm_cost=0.0001").code == 4
+    assert cli(*DEAR, words[1]).code == 0
+
+
+@pytest.mark.usefixtures("dear")
+@pytest.mark.parametrize(("said", "code"), [(True, 0), (False, 4)])
+def test_whoever_sits_at_the_terminal_is_asked(cli, monkeypatch, said: bool, code: int):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    asked: list[str] = []
+    monkeypatch.setattr("typer.confirm", lambda words, **_: asked.append(words) or said)
+    ended = cli(*DEAR)
+    assert ended.code == code
+    assert len(asked) == 1 and asked[0].endswith("lets nobody spend unasked. Go on?")
+    assert ("Nothing was agreed to" in ended.err) is not said

@@ -10,6 +10,7 @@ from math import inf
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 
 from media_mcp.cli.copies import copy_out
 from media_mcp.cli.outcome import ExitCode, complain, note
@@ -17,11 +18,13 @@ from media_mcp.cli.progress import Progress, progress_for
 from media_mcp.cli.result import show_result
 from media_mcp.cli.rooms import run_async
 from media_mcp.cli.values import arguments_of
-from media_mcp.job import Caller, Job, JobState
+from media_mcp.errors import NeedsConsent, Refused
+from media_mcp.job import JSON, Caller, Job, JobState
 from media_mcp.queue import Submitted
 from media_mcp.queue.agreement import ANYTHING
 from media_mcp.queue.terms import LOW, NORMAL
 from media_mcp.server.app import App, open_app
+from media_mcp.server.consent import part_consent
 from media_mcp.settings import Settings
 
 INTERRUPTED = "interrupted on the command line"
@@ -62,20 +65,36 @@ async def _run(settings: Settings, wish: Wish) -> int:
 async def _submit(app: App, wish: Wish) -> Submitted:
     model = app.catalog.get(wish.model)
     caller = Caller(project=app.settings.project)
-    order = await app.intake.prepare(model, arguments_of(model, wish.pairs), caller)
-    priority = LOW if wish.low else NORMAL
-    submitted = await app.intake.submit(
+    arguments, agreed = part_consent(model, arguments_of(model, wish.pairs))
+    order = await app.intake.prepare(model, arguments, caller)
+    submit = partial(
+        app.intake.submit,
         order,
         caller,
         "cli",
         fresh=wish.fresh,
         backend=wish.backend,
-        agreed=ANYTHING,
-        priority=priority,
+        priority=LOW if wish.low else NORMAL,
     )
+    try:
+        submitted = await submit(agreed=agreed)
+    except NeedsConsent as error:
+        submitted = await submit(agreed=await _asked(error))
     if submitted.joined:
         note(f"The same call is known already: this is its job {submitted.job.id}.")
     return submitted
+
+
+async def _asked(error: NeedsConsent) -> JSON:
+    """Return the consent of whoever sits at the terminal. Raises the error where nobody does."""
+    if not sys.stdin.isatty():
+        raise error
+    from typer import confirm
+
+    ask = partial(confirm, f"{error.message} Go on?", err=True)
+    if not await to_thread.run_sync(ask, abandon_on_cancel=True):
+        raise Refused("Nothing was agreed to; nothing ran and nothing was spent.")
+    return ANYTHING
 
 
 async def _finish(

@@ -11,6 +11,7 @@ from pathlib import Path
 from media_mcp.catalog.model import Model, Param
 from media_mcp.errors import BadInput, InvalidArguments, Problem
 from media_mcp.job import JSON
+from media_mcp.queue.agreement import CONSENT
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|data:", re.IGNORECASE)
 _JSON_TYPES = frozenset({"integer", "number", "boolean", "array", "object"})
@@ -28,7 +29,7 @@ def arguments_of(model: Model, pairs: Iterable[str]) -> dict[str, JSON]:
     for pair in pairs:
         name, text = _split(pair)
         param = model.param(name)
-        value = _value(param, _text(name, text))
+        value = _value(param, name, _text(name, text))
         if name in arguments:
             value = _more(param, name, arguments[name], value)
         arguments[name] = value
@@ -61,9 +62,9 @@ def _text(name: str, text: str) -> str:
         ) from None
 
 
-def _value(param: Param | None, text: str) -> JSON:
+def _value(param: Param | None, name: str, text: str) -> JSON:
     if param is None:
-        return text
+        return _parsed(text) if name == CONSENT else text
     if param.type in _JSON_TYPES:
         value = _parsed(text)
         return _array(param, value) if param.type == "array" else value

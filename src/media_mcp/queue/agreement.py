@@ -5,27 +5,34 @@ from __future__ import annotations
 import json
 import math
 
-from media_mcp.errors import Refused
+from media_mcp.errors import NeedsConsent
 from media_mcp.job import JSON, Quote
 
 CONSENT = "confirm_cost"  # the argument that says it, at every door
 UNKNOWN = "unknown"  # they agreed to a price that nobody knows
-ANYTHING = "anything"  # they typed the call themselves; no call from afar can say so
+ANYTHING = "anything"  # they were asked at their own terminal; no call from afar can say so
 
 
-def check_agreed(quote: Quote, limit: float | None, given: JSON) -> None:
-    """Raise `Refused` for a job that may cost more than `limit` (US dollars), and than was agreed.
+def check_agreed(quote: Quote, limit: float | None, given: JSON, door: str) -> None:
+    """Raise `NeedsConsent` for a job that may cost more than `limit` (US dollars), and was agreed.
 
     None for `limit` means that nobody need be asked.
     """
     if limit is None or not costly(quote, limit) or agrees(quote, given):
         return
     more = "" if given is None else f", and more than was agreed to ({given})"
-    raise Refused(
+    raise NeedsConsent(
         f"It may cost {price_of(quote)}, which confirm_above = {limit:g} lets nobody spend "
         f"unasked{more}.",
-        f"Ask the user; if they agree, call again with {CONSENT}: {consent_of(quote)} added to the "
-        "arguments.",
+        _how(consent_of(quote), door),
+    )
+
+
+def _how(consent: str, door: str) -> str:
+    if door == "cli":
+        return f"If you agree, add {CONSENT}={json.loads(consent)} to the command."
+    return (
+        f"Ask the user; if they agree, call again with {CONSENT}: {consent} added to the arguments."
     )
 
 

@@ -87,7 +87,8 @@ class Router:
             choice = await policy.choose(wanted, self._backends, self._history)
         except Refused as error:
             raise Refused(error.message, f"{await self._instead(wanted)} {error.hint}") from None
-        check_agreed(choice.quote, self._settings.confirm_above, submission.agreed)
+        limit = self._settings.confirm_above
+        check_agreed(choice.quote, limit, submission.agreed, submission.door)
         return choice
 
     async def quotes(
