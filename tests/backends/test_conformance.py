@@ -26,7 +26,7 @@ from media_mcp.backends.local import Local
 from media_mcp.backends.local.configuration import Configuration
 from media_mcp.backends.rehearsal import Rehearsal
 from media_mcp.catalog.model import Model, Param
-from media_mcp.errors import MediaError
+from media_mcp.errors import BackendFailed, MediaError
 
 pytestmark = pytest.mark.anyio
 
@@ -219,15 +219,24 @@ async def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     assert first != other
 
 
+async def stopped(backend: Backend, run: Run) -> None:
+    """Run until that is cancelled; a place elsewhere may tell what became of its request then."""
+    try:
+        await backend.run(run)
+    except BackendFailed as error:
+        assert backend.remote and "cancelled" in error.message
+        raise asyncio.CancelledError from None
+
+
 async def cancel_by_scope(backend: Backend, run: Run) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(backend.run, run)
+        tasks.start_soon(stopped, backend, run)
         await run.report.reached.wait()
         tasks.cancel_scope.cancel()
 
 
 async def cancel_by_task(backend: Backend, run: Run) -> None:
-    task = asyncio.create_task(backend.run(run))
+    task = asyncio.create_task(stopped(backend, run))
     await run.report.reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -71,9 +71,19 @@ def picture() -> bytes:
     return file.getvalue()
 
 
+def two_houses() -> tuple[House, House]:
+    """Return houses with one number; the private one's may be somebody else's already."""
+    for _ in range(20):
+        public = House(PUBLIC, 0)
+        try:
+            return public, House(PRIVATE, public.server_port)
+        except OSError:
+            public.server_close()
+    raise AssertionError("no port is free on both addresses")
+
+
 @contextmanager
-def open_house(host: str, port: int) -> Iterator[House]:
-    house = House(host, port)
+def open_house(house: House) -> Iterator[House]:
     serving = threading.Thread(target=house.serve_forever, args=(0.01,), daemon=True)
     serving.start()
     try:
@@ -107,8 +117,7 @@ class Street:
 def street(monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
     real = socket.getaddrinfo
     with ExitStack() as stack:
-        public = stack.enter_context(open_house(PUBLIC, 0))
-        private = stack.enter_context(open_house(PRIVATE, public.server_port))
+        public, private = (stack.enter_context(open_house(house)) for house in two_houses())
         made = Street(public, private)
 
         def resolved(host: Any, port: Any, *more: Any, **given: Any) -> Any:

@@ -101,7 +101,8 @@ class Backend(Protocol):
     """A place where jobs run.
 
     `run` is cancelled by cancelling the task that awaits it: it must stop the work (a denoising
-    step at most later), then let the cancellation through. It raises `errors.BackendFailed` (with
+    step at most later), then let the cancellation through, or tell what became of a request that
+    a place elsewhere had begun. It raises `errors.BackendFailed` (with
     `retryable`) or another `errors.MediaError`; any other exception is a bug of the backend.
     `concurrency` is how many jobs it takes at once; `warm` names the model ids that are loaded, so
     that the dispatcher can serve those first. `remote` says whether what a job brings leaves this
