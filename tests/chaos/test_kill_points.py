@@ -29,9 +29,6 @@ SEED = int(os.environ.get("CHAOS_SEED", "0")) or int.from_bytes(os.urandom(3)) +
 AGAIN = "pytest tests/chaos/test_kill_points.py --chaos-seed"
 
 
-STRAYED = 4  # of 216 blows may miss their moment where the machine is busy with other things
-
-
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """What came of each run."""
@@ -99,9 +96,23 @@ def test_as_many_runs_came_to_an_end_as_began(
     assert len({run["seed"] for run in runs}) == (1 if alone else RUNS)
 
 
-def test_every_fault_came_at_every_point(runs: list[Any], request: pytest.FixtureRequest) -> None:
+def test_every_fault_came_at_every_point(
+    runs: list[Any], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     if request.config.getoption("--chaos-seed") is not None or len(runs) < len(PAIRS):
         pytest.skip("fewer runs than there are points and faults")
     came = {tuple(one) for run in runs for one in run.get("struck", ())}
-    missed = {(point.name, fault) for point, fault in PAIRS} - came
-    assert len(missed) <= STRAYED, missed
+    missed = [at for at, (point, fault) in enumerate(PAIRS) if (point.name, fault) not in came]
+    assert [PAIRS[at] for at in missed if not came_again(tmp_path, at)] == []
+
+
+def came_again(folder: Path, at: int) -> bool:
+    """Have a blow struck that missed its moment, as it may on a busy machine: thrice at most."""
+    point, fault = PAIRS[at]
+    for seed in range(SEED + 1, SEED + 4):
+        options = ["--seed", str(seed), "--first", str(at), "--runs", "1"]
+        (run,) = conducted(folder, options)
+        assert not run["faults"], f"{AGAIN} {run['seed']}: {run['faults']}"
+        if [point.name, fault] in run.get("struck", ()):
+            return True
+    return False
